@@ -1,0 +1,1 @@
+"""What is computed: Einsums, cascades of them, their graph, and their meaning in numpy."""
