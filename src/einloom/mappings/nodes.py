@@ -1,0 +1,223 @@
+"""The loop nest as a value: hold, loop and spatial nodes, schedule groups, and the compute that ends a nest.
+
+A node is frozen and hashes; a nest is a tuple of nodes, outermost first. Bounds may still be expressions or ``auto``
+(`mappings.bounds`); `resolve` turns them into integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Literal
+
+from einloom.errors import MappingError, Problem
+from einloom.mappings.bounds import Bound, evaluate, print_bound
+
+Schedule = Literal["sequential", "pipelined", "phases"]
+SCHEDULES: tuple[Schedule, ...] = ("sequential", "pipelined", "phases")
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """``GLB holds A, B 0.25``: tiles of these tensors live in ``memory`` during the loops inside this node.
+
+    Attributes:
+        memory: Name of the storage level.
+        tensors: Names of the tensors.
+        shares: Part of each tensor that is held (the rest bypasses): 1, a fraction, or the name of a parameter.
+    """
+
+    memory: str
+    tensors: tuple[str, ...]
+    shares: tuple[Fraction | str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.shares:
+            object.__setattr__(self, "shares", (Fraction(1),) * len(self.tensors))
+
+    def __str__(self) -> str:
+        return f"{self.memory} holds " + ", ".join(map(_held, self.tensors, self.shares))
+
+
+def _held(tensor: str, share: Fraction | str) -> str:
+    if share == 1:
+        return tensor
+    if isinstance(share, str):
+        return f"{tensor} {share}"
+    decimal = _decimal(share)
+    return f"{tensor} {decimal if decimal else f'{share.numerator}/{share.denominator}'}"
+
+
+def _decimal(share: Fraction) -> str:
+    """A terminating decimal of at most 12 places, else empty."""
+    scaled = share * 10**12
+    if scaled.denominator != 1:
+        return ""
+    whole, rest = divmod(scaled.numerator, 10**12)
+    return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """``for m in 4``: four iterations in time; the tile of ``m`` inside is the product of the bounds further in."""
+
+    variable: str
+    bound: Bound
+
+    def __str__(self) -> str:
+        return f"for {self.variable} in {print_bound(self.bound)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spatial:
+    """``spatial PE.X n in 16``: sixteen iterations side by side on one axis of a fanout."""
+
+    fanout: str
+    axis: str
+    variable: str
+    bound: Bound
+
+    def __str__(self) -> str:
+        return f"spatial {self.fanout}.{self.axis} {self.variable} in {print_bound(self.bound)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """``forward SN``: a consumer in the same step takes the word from the producer's result register."""
+
+    tensor: str
+
+    def __str__(self) -> str:
+        return f"forward {self.tensor}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The last line of a nest: the compute that executes the Einsum."""
+
+    compute: str
+
+    def __str__(self) -> str:
+        return self.compute
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One child of a schedule node: an Einsum's nest, a labelled group, or (label empty) a nested schedule."""
+
+    label: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """``sequential:``, ``pipelined:`` or ``phases:`` over children."""
+
+    schedule: Schedule
+    children: tuple[Child, ...]
+
+
+Node = Hold | Loop | Spatial | Forward | Bind | Group
+Nodes = tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """The mapping of one Einsum.
+
+    Attributes:
+        nodes: Outermost first, ending in a `Bind`.
+        flatten: Rank variables that this mapping iterates as one, by the name of the flat variable (im2col).
+    """
+
+    nodes: Nodes
+    flatten: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flatten", MappingProxyType(dict(self.flatten)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Nest, (self.nodes, dict(self.flatten))
+
+    def __hash__(self) -> int:
+        return hash((self.nodes, tuple(self.flatten.items())))
+
+    @property
+    def compute(self) -> str:
+        last = self.nodes[-1] if self.nodes else None
+        if not isinstance(last, Bind):
+            raise MappingError("the nest does not end in a compute", "the last line names the compute, e.g. `- MAC`")
+        return last.compute
+
+    def lines(self) -> list[str]:
+        """One text line a node: the text that reproduces it."""
+        return [str(node) for node in self.nodes]
+
+
+@dataclass(frozen=True)
+class MappingPlan:
+    """What a mapping file holds: a nest for each Einsum, or one fused tree.
+
+    Attributes:
+        nests: By Einsum; empty for a fused tree.
+        tree: The shared nodes, outermost first; empty unless fused.
+        parameters: Numbers that bounds and shares may use.
+    """
+
+    nests: Mapping[str, Nest] = field(default_factory=dict)
+    tree: Nodes = ()
+    parameters: Mapping[str, Fraction] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nests", MappingProxyType(dict(self.nests)))
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return MappingPlan, (dict(self.nests), self.tree, dict(self.parameters))
+
+
+def walk(nodes: Nodes) -> Iterator[Node]:
+    """Every node once, groups before their children."""
+    for node in nodes:
+        yield node
+        if isinstance(node, Group):
+            for child in node.children:
+                yield from walk(child.nodes)
+
+
+def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int]) -> Nodes:
+    """The same nest with integer bounds and numeric shares.
+
+    Args:
+        numbers: Value of each rank name and parameter that an expression may use.
+
+    Raises:
+        MappingError: An unknown name, a share outside (0, 1], or an ``auto`` that only the mapper can fill.
+    """
+    result: list[Node] = []
+    for i, node in enumerate(nodes):
+        try:
+            if isinstance(node, Loop | Spatial):
+                result.append(replace(node, bound=evaluate(node.bound, numbers)))
+            elif isinstance(node, Hold):
+                result.append(replace(node, shares=tuple(_share(s, numbers) for s in node.shares)))
+            else:
+                result.append(node)
+        except MappingError as error:
+            raise MappingError([problem.below(i) for problem in error.problems]) from None
+    return tuple(result)
+
+
+def _share(share: Fraction | str, numbers: Mapping[str, Fraction | int]) -> Fraction:
+    value = share if isinstance(share, Fraction) else numbers.get(share)
+    if value is None:
+        raise MappingError(Problem(f"no parameter is named '{share}'", _known(numbers)))
+    if not 0 < value <= 1:
+        raise MappingError(Problem(f"the share {value} is out of range", "a held part is above 0 and at most 1"))
+    return Fraction(value)
+
+
+def _known(numbers: Mapping[str, object]) -> str:
+    return "known numbers: " + ", ".join(numbers)
