@@ -1,12 +1,12 @@
 """Timing laws: named cycle terms that an architecture adds to the busiest resource.
 
-A law sees what the model counted (arrays over candidate mappings) and returns cycles per named term. The default law
-adds nothing: latency is then the busiest of compute and memory ports.
+A law sees what the model counted (arrays over candidate mappings) and returns cycles per named term. The
+default law adds nothing: latency is then the busiest of compute and memory ports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,15 +25,24 @@ class Activity(Protocol):
         ...
 
     def visits(self, memory: str) -> Array:
-        """Tiles that one (busiest) instance of ``memory`` receives over the run: its stationary periods."""
+        """Stationary periods of ``memory``: longest runs of steps in which the tiles it holds do not change.
+
+        Counted at its busiest instance. Loops just outside the hold that the held tensors ignore do not end a
+        period. 0 when ``memory`` holds no tensor of this Einsum.
+        """
         ...
 
-    def steps_per_visit(self, memory: str) -> Array:
-        """Steps of a full visit: product of the temporal bounds below the innermost hold of ``memory``."""
+    def periods(self, memory: str) -> Sequence[tuple[Array, Array]]:
+        """The stationary periods of ``memory`` by length: pairs (how many, steps of each).
+
+        Exact also where bounds are clipped: the sum of ``many * steps`` is :attr:`steps`, the sum of ``many``
+        is :meth:`visits`. The last pair is the class of the very last period, and counts at least it. Empty
+        when ``memory`` holds no tensor of this Einsum.
+        """
         ...
 
     def used(self, fanout: str, axis: str) -> Array:
-        """Largest number of instances in use along one axis."""
+        """Largest number of instances in use along one axis, over all steps."""
         ...
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
 
+from einloom.arch.rules import Einsum, EinsumRules, MappingRules
 from einloom.arch.timing import TimingLaw
-from einloom.errors import Problem, SpecError
+from einloom.errors import SpecError
 
 Share = bool | frozenset[str]
 """All tensors, none, or exactly these."""
@@ -36,6 +37,9 @@ class Amount:
 
 UNLIMITED = Amount(math.inf)
 
+HOLDS_HINT = "`holds` means exactly these; `must_hold` at least, `may_hold` at most: keep one kind"
+PORTS_HINT = "`bandwidth` is one shared port; `read_bandwidth`, `write_bandwidth` are two: keep one kind"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
@@ -54,6 +58,7 @@ class Memory:
         double_buffered: True, or the tensors whose tiles count twice.
         area_um2: Of one instance; None when unknown.
         leakage_w: Of one instance.
+        source: Where energies and area come from, when a component library gave them.
     """
 
     name: str
@@ -70,6 +75,20 @@ class Memory:
     double_buffered: Share = False
     area_um2: float | None = None
     leakage_w: float = 0.0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.word_bits is not None and not self.word_bits > 0:
+            raise SpecError(f"word_bits of memory '{self.name}' must be above 0, got {self.word_bits}")
+        for what in ("read_energy_pj", "write_energy_pj", "area_um2", "leakage_w"):
+            _not_negative(f"{what} of memory '{self.name}'", getattr(self, what))
+        if self.holds is not None and (self.must_hold is not None or self.may_hold is not None):
+            raise SpecError(f"memory '{self.name}' has `holds` beside `must_hold` or `may_hold`", HOLDS_HINT)
+        two_ports = self.read_bandwidth != UNLIMITED or self.write_bandwidth != UNLIMITED
+        if self.bandwidth != UNLIMITED and two_ports:
+            raise SpecError(
+                f"memory '{self.name}' has `bandwidth` beside a read or write bandwidth", PORTS_HINT
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +115,21 @@ class Fanout:
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", MappingProxyType(dict(self.axes)))
         object.__setattr__(self, "only", MappingProxyType(dict(self.only)))
+        if not self.axes:
+            raise SpecError(f"fanout '{self.name}' has no axis", "for example `axes: {X: 16, Y: 16}`")
+        for axis, size in self.axes.items():
+            if size < 1:
+                raise SpecError(f"axis {axis} of fanout '{self.name}' must be at least 1, got {size}")
+        for axis in self.only:
+            if axis not in self.axes:
+                known = ", ".join(self.axes)
+                raise SpecError(f"fanout '{self.name}' has no axis '{axis}'", f"its axes: {known}")
+        _not_negative(f"link_energy_pj of fanout '{self.name}'", self.link_energy_pj)
+        _not_negative(f"hop_cycles of fanout '{self.name}'", self.hop_cycles)
+
+    def __hash__(self) -> int:
+        mappings = tuple(self.axes.items()), tuple(self.only.items())
+        return hash((self.name, mappings, self.multicast, self.reduce, self.link_energy_pj, self.hop_cycles))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _fanout, (self.name, dict(self.axes), self.multicast, self.reduce, dict(self.only),
@@ -113,16 +147,22 @@ def _fanout(*args: object) -> Fanout:
 
 @dataclass(frozen=True, slots=True)
 class AxisRule:
-    """Which rank variables an axis may carry: these by name, or those that index all of ``shared_by`` and no other.
+    """Which rank variables an axis may carry: by name, or by the operands that they index.
+
+    Exactly one of the two is given.
 
     Attributes:
         variables: Names; None when the rule is by role.
-        shared_by: Operand roles of a product (``inputs``, ``weights``, ``outputs``) whose tensors the variable must
-            index, while it indexes no tensor of the other roles. None when the rule is by name.
+        shared_by: Operand roles (``inputs``, ``weights``, ``outputs``) whose tensors the variable must index,
+            while it indexes no tensor of the other roles. None when the rule is by name.
     """
 
     variables: tuple[str, ...] | None = None
     shared_by: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.variables is None) == (self.shared_by is None):
+            raise SpecError("an axis rule names rank variables or the roles that share them: one of the two")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +174,7 @@ class Compute:
         cycles: Per operator, default 1.
         area_um2: Of one instance; None when unknown.
         leakage_w: Of one instance.
+        source: Where energies and area come from, when a component library gave them.
     """
 
     name: str
@@ -141,16 +182,30 @@ class Compute:
     cycles: Mapping[str, int] = field(default_factory=dict)
     area_um2: float | None = None
     leakage_w: float = 0.0
+    source: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "energy_pj", MappingProxyType(dict(self.energy_pj)))
         object.__setattr__(self, "cycles", MappingProxyType(dict(self.cycles)))
+        for operator, energy in self.energy_pj.items():
+            _not_negative(f"energy of '{operator}' on compute '{self.name}'", energy)
+        for operator, cycles in self.cycles.items():
+            if cycles < 1:
+                what = f"cycles of '{operator}' on compute '{self.name}'"
+                raise SpecError(f"{what} must be at least 1, got {cycles}")
+        _not_negative(f"area_um2 of compute '{self.name}'", self.area_um2)
+        _not_negative(f"leakage_w of compute '{self.name}'", self.leakage_w)
+
+    def __hash__(self) -> int:
+        mappings = tuple(self.energy_pj.items()), tuple(self.cycles.items())
+        return hash((self.name, mappings, self.area_um2, self.leakage_w, self.source))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _compute, (self.name, dict(self.energy_pj), dict(self.cycles), self.area_um2, self.leakage_w)
+        return _compute, (self.name, dict(self.energy_pj), dict(self.cycles), self.area_um2,
+                          self.leakage_w, self.source)  # fmt: skip
 
     def operator_energy_pj(self, operator: str) -> float | None:
-        """Energy of one operation; None when this compute cannot cost it (an error for whoever asks, never zero)."""
+        """Energy of one operation; None when this compute cannot cost it (an error, never zero)."""
         if operator in self.energy_pj:
             return self.energy_pj[operator]
         if operator == "mac" and {"mul", "add"} <= self.energy_pj.keys():
@@ -162,7 +217,7 @@ class Compute:
 
 
 def _compute(*args: object) -> Compute:
-    names = ("name", "energy_pj", "cycles", "area_um2", "leakage_w")
+    names = ("name", "energy_pj", "cycles", "area_um2", "leakage_w", "source")
     return Compute(**dict(zip(names, args, strict=True)))  # type: ignore[arg-type]
 
 
@@ -183,6 +238,7 @@ class Architecture:
     Attributes:
         levels: Memories and fanouts, ending in a `Compute` or in `Branches`. The first level is a memory.
         timing: Extra named cycle terms (fill, drain, skew, ...); the default law adds none.
+        rules: What mappings may do; by default what the levels state (``only``, ``holds``, ...).
         template: Name of the template that built it; empty for a tree written out.
         parameters: The template's parameters as resolved.
     """
@@ -191,6 +247,7 @@ class Architecture:
     clock_hz: float
     levels: tuple[Level | Branches, ...]
     timing: TimingLaw = field(default_factory=TimingLaw)
+    rules: MappingRules = field(default_factory=MappingRules)
     template: str = ""
     parameters: tuple[tuple[str, object], ...] = ()
 
@@ -202,7 +259,7 @@ class Architecture:
         seen: set[str] = set()
         for level in self.walk():
             if level.name in seen:
-                raise SpecError(Problem(f"the name '{level.name}' is used twice", "names are unique in the tree"))
+                raise SpecError(f"the name '{level.name}' is used twice", "names are unique in the tree")
             seen.add(level.name)
         for path in self.paths():
             if not isinstance(path[-1], Compute):
@@ -212,7 +269,7 @@ class Architecture:
                 )
             misplaced = [level.name for level in path[:-1] if isinstance(level, Compute)]
             if misplaced:
-                raise SpecError(f"compute '{misplaced[0]}' has levels below it", "a compute is the last of its levels")
+                raise SpecError(f"compute '{misplaced[0]}' has levels below it", "a compute comes last")
 
     def walk(self) -> Iterator[Level]:
         """Every level once, depth first."""
@@ -222,6 +279,43 @@ class Architecture:
         """One tuple of levels, outermost first, for each compute."""
         return tuple(_paths(self.levels))
 
+    def memories(self) -> tuple[Memory, ...]:
+        """Every memory once, outermost first."""
+        return tuple(level for level in self.walk() if isinstance(level, Memory))
+
+    def fanouts(self) -> tuple[Fanout, ...]:
+        """Every fanout once, outermost first."""
+        return tuple(level for level in self.walk() if isinstance(level, Fanout))
+
+    def computes(self) -> tuple[Compute, ...]:
+        """Every compute once."""
+        return tuple(level for level in self.walk() if isinstance(level, Compute))
+
+    def rules_for(self, einsum: Einsum) -> EinsumRules:
+        """What a mapping of ``einsum`` may do here, with roles resolved to its tensors."""
+        return self.rules.of(self, einsum)
+
+    def parts(self) -> tuple[Memory | Compute, ...]:
+        """Every level that has an area and leaks."""
+        return tuple(level for level in self.walk() if not isinstance(level, Fanout))
+
+    def area_um2(self) -> float | None:
+        """Area of all instances of all parts; None while the area of one of them is unknown."""
+        total = 0.0
+        for part in self.parts():
+            if part.area_um2 is None:
+                return None
+            total += part.area_um2 * self.instances(part.name)
+        return total
+
+    def without_area(self) -> tuple[str, ...]:
+        """Parts whose area is unknown, for a message."""
+        return tuple(part.name for part in self.parts() if part.area_um2 is None)
+
+    def leakage_w(self) -> float:
+        """Static power of all instances of all parts, W."""
+        return sum(part.leakage_w * self.instances(part.name) for part in self.parts())
+
     def path_to(self, compute: str) -> tuple[Level, ...]:
         for path in self.paths():
             if path[-1].name == compute:
@@ -230,7 +324,7 @@ class Architecture:
         raise SpecError(f"no compute is named '{compute}'", f"computes of {self.name}: {known}")
 
     def instances(self, name: str) -> int:
-        """Instances of the level ``name``: the product of the fanouts above it (of a fanout: its own included)."""
+        """Instances of the level ``name``: the product of the fanouts above it (a fanout's own included)."""
         for path in self.paths():
             count = 1
             for level in path:
@@ -239,6 +333,11 @@ class Architecture:
                 if level.name == name:
                     return count
         raise SpecError(f"no level is named '{name}'")
+
+
+def _not_negative(what: str, value: float | None) -> None:
+    if value is not None and not (value >= 0 and math.isfinite(value)):
+        raise SpecError(f"{what} must be at least 0 and finite, got {value}")
 
 
 def _walk(levels: tuple[Level | Branches, ...]) -> Iterator[Level]:
