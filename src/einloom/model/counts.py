@@ -1,0 +1,227 @@
+"""Counts of every memory and tensor: the counting rules of a chain of holders, on arrays of candidates.
+
+For an input: a holder is *filled* with what arrives over its own link (each instance counts) and is *read* for what
+the next link in needs (sharing counts). For an output the flow is turned round: results are *updates* of the
+innermost holder; what leaves a holder is *drained* from it and updates the next one out; partial sums that come back
+are read there and filled here. At every holder ``reads - drains = updates - first touches``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from einloom.arch.tree import Fanout
+from einloom.model.arrays import Array, exact
+from einloom.model.structure import Holder, Link, Mode, Slot, Structure
+from einloom.model.traffic import Batch, link_words
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Elements in and out of one memory for one tensor, over all instances. Shape ``(candidates,)`` each."""
+
+    reads: Array
+    writes: Array
+    fills: Array
+    updates: Array
+    drains: Array
+    occupancy: Array
+
+    def __add__(self, other: Counts) -> Counts:
+        """Two references to one tensor are held, and counted, one beside the other."""
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+def batch_of(structure: Structure, bounds: Array) -> Batch:
+    """Candidates ready to be counted.
+
+    Args:
+        bounds: Shape ``(candidates, loops)``, integers of at least 1; per rank the product covers its size.
+    """
+    columns = bounds.astype(float)
+    largest = float(columns.prod(axis=1).max(initial=1.0)) * _slack(structure)
+    exactly = exact(bounds, largest)
+    slots = structure.slots
+    divides = all(
+        bool(np.all(math.prod((exactly[:, i] for i, s in enumerate(slots) if s.variable == var), start=1) == extent))
+        for var, extent in structure.extents.items()
+    )
+    return Batch(structure, tuple(np.ascontiguousarray(exactly[:, i]) for i in range(len(slots))), divides, {})
+
+
+def _slack(structure: Structure) -> float:
+    """How far an intermediate of the sums may exceed the padded iteration space: overlapping intervals, sign, loops."""
+    widths = (2.0 ** len(access.dims) * max(1, sum(abs(c) for dim in access.dims for _, c in dim)) ** len(access.dims)
+              for access in structure.einsum.accesses)  # fmt: skip
+    return 4.0 * max(widths) * (len(structure.slots) + 1)
+
+
+def count(batch: Batch) -> Iterator[tuple[int, Holder, Counts]]:
+    """(access, holder, counts) for every holder of every access, outermost first."""
+    structure = batch.structure
+    by_outer = {(link.access, link.outer): link for link in structure.links}
+    for i, chain in enumerate(structure.chains):
+        incoming: Link | None = None
+        for holder in chain:
+            outgoing = by_outer[i, holder]
+            yield i, holder, _holder_counts(batch, incoming, outgoing)
+            incoming = outgoing
+
+
+def _holder_counts(batch: Batch, incoming: Link | None, outgoing: Link) -> Counts:
+    structure = batch.structure
+    access = structure.einsum.accesses[outgoing.access]
+    zero = np.zeros_like(batch.like)
+    occupied = occupancy(batch, outgoing.access, outgoing.outer)
+    inward = link_words(batch, outgoing, outgoing.merged)
+    if access.role == "input":
+        fills = link_words(batch, incoming, incoming.each).arrivals if incoming else zero
+        return Counts(inward.arrivals, fills, fills, zero, zero, occupied)
+    own = replace(outgoing, inner=outgoing.outer) if incoming is None else incoming
+    each = structure.modes(outgoing.outer)
+    arrived = link_words(batch, own, each)
+    updates = inward.departures
+    drains = arrived.arrivals if incoming else zero
+    fills = arrived.arrivals - arrived.touched if incoming else zero
+    return Counts(drains + updates - arrived.touched, fills + updates, fills, updates, drains, occupied)
+
+
+def occupancy(batch: Batch, access: int, holder: Holder) -> Array:
+    """Words of the largest tile in one instance: the first tile of the first instance. Shape ``(candidates,)``."""
+    structure = batch.structure
+    modes = structure.modes(holder)
+    tile = dict.fromkeys(structure.extents, np.ones_like(batch.like))
+    for slot, mode, bound in zip(structure.slots, modes, batch.bounds, strict=True):
+        if mode == Mode.TILE and slot.variable in tile:
+            tile[slot.variable] = tile[slot.variable] * bound
+    words = np.ones_like(batch.like)
+    for dim in structure.einsum.accesses[access].dims:
+        reach = (abs(c) * (np.minimum(tile[var], structure.extents[var]) - 1) for var, c in dim)
+        words = words * sum(reach, start=np.ones_like(batch.like))
+    return words
+
+
+def combinations(batch: Batch, variable: str, free: Callable[[int, Slot], bool]) -> Array:
+    """Index combinations of some loops of one rank that exist, its other loops at 0. Shape ``(candidates,)``.
+
+    Args:
+        free: Which loops vary, by place in the nest.
+    """
+    slots = batch.structure.slots
+    places = [i for i, slot in enumerate(slots) if slot.variable == variable]
+    one = np.ones_like(batch.like)
+    if batch.divides:
+        return math.prod((batch.bounds[i] for i in places if free(i, slots[i])), start=one)
+    inner = math.prod((batch.bounds[i] for i in places), start=one)
+    extent = batch.structure.extents[variable]
+    whole, rest = np.where(inner == extent, 1, 0) * one, np.where(inner == extent, 0, extent) * one
+    for i in places:
+        inner = inner // batch.bounds[i]
+        if free(i, slots[i]):
+            whole, rest = whole * batch.bounds[i] + rest // inner, rest % inner
+        else:
+            full = rest >= inner
+            whole, rest = whole + full, np.where(full, 0, rest)
+    return whole + (rest > 0)
+
+
+def steps(batch: Batch, variables: Iterable[str] | None = None) -> Array:
+    """Clipped temporal steps of the space that ``variables`` span (default: all). Shape ``(candidates,)``."""
+    chosen = batch.structure.extents.keys() if variables is None else variables
+    each = (combinations(batch, var, lambda _, slot: not slot.fanout) for var in chosen)
+    return math.prod(each, start=np.ones_like(batch.like))
+
+
+def used(batch: Batch, above: int) -> Array:
+    """Instances of the level at place ``above`` that ever have work. Shape ``(candidates,)``."""
+    each = (
+        combinations(batch, var, lambda _, slot: bool(slot.fanout) and slot.level < above)
+        for var in batch.structure.extents
+    )
+    return math.prod(each, start=np.ones_like(batch.like))
+
+
+def axis_used(batch: Batch, fanout: str, axis: str) -> Array:
+    """Instances in use along one axis. Shape ``(candidates,)``."""
+    each = (
+        combinations(batch, var, lambda _, slot: (slot.fanout, slot.axis) == (fanout, axis))
+        for var in batch.structure.extents
+    )
+    return math.prod(each, start=np.ones_like(batch.like))
+
+
+def visits(batch: Batch, holder: Holder, variables: frozenset[str]) -> Array:
+    """Tiles that a tensor indexed by ``variables`` has at a holder, one after the other. Shape ``(candidates,)``."""
+    structure = batch.structure
+    one = np.ones_like(batch.like)
+    total = one
+    for loop, slot in enumerate(structure.slots[: holder.position]):
+        if slot.fanout or slot.variable not in structure.extents:
+            continue
+        every, still = one, one
+        for var in structure.extents:
+            outside = _periods(batch, var, loop)
+            if var == slot.variable:
+                moves = _periods(batch, var, loop + 1) - outside
+                every, still = every * moves, still * (0 if var in variables else moves)
+            else:
+                every = every * outside
+                still = still * (_still(batch, var, loop, holder) if var in variables else outside)
+        total = total + every - still
+    return total
+
+
+def _periods(batch: Batch, variable: str, cut: int) -> Array:
+    """Lockstep indices of the temporal loops of one rank among the first ``cut`` loops of the nest."""
+    return combinations(batch, variable, lambda i, slot: i < cut and not slot.fanout)
+
+
+def _still(batch: Batch, variable: str, loop: int, holder: Holder) -> Array:
+    """Periods of the loops outside ``loop`` in which the loops from it to the hold make one iteration in all."""
+    inside, outside = _periods(batch, variable, holder.position), _periods(batch, variable, loop)
+    full = np.ones_like(batch.like)
+    for place in range(loop, holder.position):
+        slot = batch.structure.slots[place]
+        if slot.variable == variable and not slot.fanout:
+            full = full * batch.bounds[place]
+    last = inside - (outside - 1) * full
+    return np.where(full == 1, outside, np.where(last == 1, 1, 0))
+
+
+def single_instances(batch: Batch, above: int) -> Iterator[Batch]:
+    """One batch for each kind of instance of the level at place ``above``: first, cut, and idle at the end.
+
+    Instances whose spatial digit is below, at, or above that of the last index behave alike, digit by digit.
+    """
+    choices = []
+    for i in batch.structure.spatial(above):
+        slot, bound = batch.structure.slots[i], batch.bounds[i]
+        inner = np.ones_like(bound)
+        for later in range(i + 1, len(batch.structure.slots)):
+            if batch.structure.slots[later].variable == slot.variable:
+                inner = inner * batch.bounds[later]
+        cut = ((batch.structure.extents[slot.variable] - 1) // inner) % bound
+        kinds = [np.zeros_like(bound), cut, np.minimum(cut + 1, bound - 1)]
+        choices.append([(i, kind) for n, kind in enumerate(kinds) if not any(np.array_equal(kind, k) for k in kinds[:n])])
+    for combination in itertools.product(*choices):
+        yield replace(batch, instance=dict(combination))
+
+
+def hops(batch: Batch, link: Link) -> Iterator[tuple[int, Array]]:
+    """(place, words) for each fanout that ``link`` crosses: one word and hop for every child that a word passes.
+
+    Inputs: deliveries to the children of the fanout (those that share further in are one); outputs: what leaves them.
+    """
+    structure = batch.structure
+    access = structure.einsum.accesses[link.access]
+    sharing = structure.sharing(access, link.outer, link.inner)
+    for place in range(link.outer.level + 1, link.inner.level):
+        if isinstance(structure.path[place], Fanout):
+            modes = structure.modes(link.inner, [other for other in sharing if other > place])
+            words = link_words(batch, link, modes)
+            yield place, words.departures if access.role == "output" else words.arrivals
