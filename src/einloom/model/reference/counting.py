@@ -102,8 +102,8 @@ def _move_input(nest: Nest, access: Access, parent: Site, child: Site, tallies: 
     for arrived, _ in moves(nest, access, child):
         for place, elements in arrived.items():
             tallies[child.name].fills[place] += len(elements)
-        for (instance, _), elements in way_in.meet(arrived).items():
-            tallies[parent.name].delivered[instance] += len(elements)
+        for (instance, _), words in way_in.meet(arrived).items():
+            tallies[parent.name].delivered[instance] += len(words)
 
 
 def _move_output(nest: Nest, access: Access, parent: Site, child: Site, tallies: Mapping[str, Tally]) -> None:
@@ -113,10 +113,10 @@ def _move_output(nest: Nest, access: Access, parent: Site, child: Site, tallies:
     """
     way_out = _way_out(nest, access, child, parent.level)
     for returned, left in output_moves(nest, access, child):
-        for place, elements in returned.items():
-            tallies[child.name].fills[place] += len(elements)
-        for place, elements in left.items():
-            tallies[child.name].drains[place] += len(elements)
+        for place, again in returned.items():
+            tallies[child.name].fills[place] += len(again)
+        for place, partial in left.items():
+            tallies[child.name].drains[place] += len(partial)
         for (instance, _), results in way_out.meet(left).items():
             tallies[parent.name].updates[instance] += len(results)
             tallies[parent.name].updated.setdefault(instance, set()).update(results)
@@ -126,8 +126,7 @@ def output_moves(nest: Nest, access: Access, site: Site) -> Iterator[tuple[Moved
     """What comes back to a site and what leaves it, step by step.
 
     An element that an instance never had before is not brought in: its sum starts there. Nothing comes back
-        to the
-    compute; each of its steps leaves new results.
+    to the compute; each of its steps leaves new results.
     """
     had: dict[Place, set[Element]] = {}
     for arrived, left in moves(nest, access, site):
@@ -145,8 +144,7 @@ class Link:
     """Words of one access over one fanout, over the whole run.
 
     In a step: distinct (instance on the inner side of the fanout, element, indices along the fanouts further
-        in that
-    do not share).
+    in that do not share).
 
     Attributes:
         inward: Operands, or partial sums that come back.

@@ -11,7 +11,8 @@ from einloom.errors import MappingError, Problem
 from einloom.mappings.nodes import Node
 from einloom.model.reference.counting import Counts, Link, count, links
 from einloom.model.reference.nest import Nest, nest_of
-from einloom.model.reference.values import Arithmetic, Array, output, points
+from einloom.model.reference.values import Array, output, points
+from einloom.workloads.cascade import Cascade
 from einloom.workloads.sized import SizedEinsum
 
 MAX_POINTS = 2_000_000
@@ -23,13 +24,12 @@ class Execution:
     """What happened while a nest ran.
 
     Attributes:
-        counts: By (memory, position of the access in ``einsum.accesses``), only where the memory holds the
-            tensor.
+        counts: By (memory, position of the access in ``einsum.accesses``), where it holds the tensor.
         links: By (fanout, position of the access): words of the access over the fanout.
         steps: Steps in which at least one instance of the compute had work.
         operations: Executions by operator.
         instances_used: Instances of the compute that ever had work.
-        output: The output tensor; None if no inputs were given.
+        output: The output tensor; None without inputs and cascade.
     """
 
     counts: Mapping[tuple[str, int], Counts]
@@ -45,7 +45,7 @@ def execute(
     path: tuple[Level, ...],
     nodes: tuple[Node, ...],
     inputs: Mapping[str, Array] | None = None,
-    arithmetic: Arithmetic | None = None,
+    cascade: Cascade | None = None,
 ) -> Execution:
     """Walk a legal nest step by step.
 
@@ -53,8 +53,9 @@ def execute(
         einsum: What is computed.
         path: Levels, outermost first, ending in the compute (``Architecture.path_to``).
         nodes: Holds and loops with integer bounds, outermost first.
-        inputs: Arrays by tensor; with them, the output is computed.
-        arithmetic: What a point computes; by default the product of the inputs, summed.
+        inputs: Arrays by tensor, for all that the Einsum reads. One for the output itself says what is there
+            before, such as initial generations.
+        cascade: Where the Einsum stands. With it and the inputs, the output is computed.
 
     Raises:
         MappingError: More than `MAX_POINTS` points, or a node that the walk does not know.
@@ -63,6 +64,8 @@ def execute(
         problem = f"{einsum.name} has {einsum.points} points, too many to walk one by one"
         raise MappingError(Problem(problem, f"the reference executor takes at most {MAX_POINTS} points"))
     nest = nest_of(einsum, path, nodes)
+    visited = [place for place, _ in points(nest)]
+    assert len(visited) == einsum.points
     return Execution(
         counts={
             (memory, number): counts
@@ -76,8 +79,8 @@ def execute(
         },
         steps=len(nest.compute().times),
         operations=_operations(nest),
-        instances_used=len({place for place, _ in points(nest)}),
-        output=None if inputs is None else output(nest, inputs, arithmetic or Arithmetic()),
+        instances_used=len(set(visited)),
+        output=None if inputs is None or cascade is None else output(nest, inputs, cascade),
     )
 
 

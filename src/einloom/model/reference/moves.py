@@ -1,9 +1,8 @@
 """What arrives at a site and what leaves it, step by step: rule 2.
 
 At each step only the elements that are not in the tile held just before are fetched: a tile that stays
-    identical
-costs nothing, and any overlap (sliding windows) is kept. A compute holds nothing: it reads its operands on
-every operation. Instances that idle in a clipped remainder drop their tile.
+identical costs nothing, and any overlap (sliding windows) is kept. A compute holds nothing: it reads its
+operands on every operation. Instances that idle in a clipped remainder drop their tile.
 """
 
 from __future__ import annotations
@@ -59,10 +58,9 @@ class Crossing:
     """The way between a site and a level further out: rules 3 and 4.
 
     Multicast: an element that several instances want in the same step is one read of the parent (off: one
-        each).
-    Spatial reduction: partial sums of several instances meet on the way up and are one write of the parent
-        (off: one
-    each). A memory in between that the tensor bypasses is transparent: all fanouts on the way take part.
+    each). Spatial reduction: partial sums of several instances meet on the way up and are one write of the
+    parent (off: one each). A memory in between that the tensor bypasses is transparent: all fanouts on the
+    way take part.
 
     Attributes:
         outer: Which digits of a place say the instance of the level further out.
