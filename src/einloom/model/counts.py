@@ -18,7 +18,7 @@ import numpy as np
 from einloom.arch.tree import Fanout
 from einloom.model.arrays import Array, exact
 from einloom.model.structure import Holder, Link, Mode, Slot, Structure
-from einloom.model.traffic import Batch, link_words
+from einloom.model.traffic import Batch, link_words, touched_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,14 @@ def _holder_counts(batch: Batch, incoming: Link | None, outgoing: Link) -> Count
     if access.role == "input":
         fills = link_words(batch, incoming, incoming.each).arrivals if incoming else zero
         return Counts(inward.arrivals, fills, fills, zero, zero, occupied)
-    own = replace(outgoing, inner=outgoing.outer) if incoming is None else incoming
-    each = structure.modes(outgoing.outer)
-    arrived = link_words(batch, own, each)
     updates = inward.departures
-    drains = arrived.arrivals if incoming else zero
-    fills = arrived.arrivals - arrived.touched if incoming else zero
-    return Counts(drains + updates - arrived.touched, fills + updates, fills, updates, drains, occupied)
+    below = structure.modes(outgoing.inner, range(outgoing.outer.level + 1, outgoing.inner.level))
+    first = touched_words(batch, access, below)
+    if incoming is None:
+        return Counts(updates - first, updates, zero, updates, zero, occupied)
+    arrived = link_words(batch, incoming, incoming.each).arrivals
+    fills = arrived - touched_words(batch, access, incoming.each)
+    return Counts(arrived + updates - first, fills + updates, fills, updates, arrived, occupied)
 
 
 def occupancy(batch: Batch, access: int, holder: Holder) -> Array:

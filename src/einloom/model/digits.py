@@ -56,7 +56,6 @@ class Motion:
         wrap: Entry ``k``: the first ``k`` temporal loops stay, the others wrap.
         step: Entry ``k``: temporal loop ``k`` steps, those outside stay, those inside wrap.
         steps: Sum over all time steps of what is wanted anew in each (for a compute).
-        touched: Sum over instances of distinct elements (or 1) ever held.
     """
 
     start: Array
@@ -64,7 +63,6 @@ class Motion:
     wrap: tuple[Sums, ...]
     step: tuple[Sums, ...]
     steps: Array
-    touched: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +209,18 @@ class Rank:
         top, last = self._top(), self._final
         first, final = self._value(self._down(top, 0, None)), self._value(self._down(top, 0, last))
         steps = self._periods(len(self._time)) if merged else self._value(self._free[-1])
-        touched = steps if self._relevant else first
         if merged:
             first, final = self._one, self._one
-        return Motion(first, final, tuple(wrap), tuple(step), steps, touched)
+        return Motion(first, final, tuple(wrap), tuple(step), steps)
+
+    def touched(self) -> Array:
+        """Distinct elements (or 1) that the instances which share ever hold, summed over the others."""
+        if self._relevant:
+            return self._value(self._free[-1])
+        state = self._top()
+        for digit, inner in zip(self._digits, self._inner, strict=True):
+            state = self._spread(state, digit, inner) if digit.mode == Mode.EACH else state.at(0, inner)
+        return state.count()
 
     def _wrap(self, k: int) -> Sums:
         depth = self._depth(k)

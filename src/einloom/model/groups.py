@@ -48,6 +48,7 @@ class _Moments:
 
 
 Pair = tuple[int, int]
+_Box = list[tuple[int, int]]
 
 
 class _ListedRank:
@@ -138,7 +139,7 @@ class Group:
         ends = {var: [(len(rank.index) - 1, 0)] for var, rank in self._ranks.items()}
         edge = self._sum(ends)
         every = {var: [(i, i) for i in range(len(rank.index))] for var, rank in self._ranks.items()}
-        return Motion(edge.after, edge.before, wrap, step, self._sum(every).after, _one(self._touched()))
+        return Motion(edge.after, edge.before, wrap, step, self._sum(every).after)
 
     def _outer(self, k: int, var: str) -> int:
         return sum(1 for _, name in self._loops[:k] if name == var)
@@ -189,9 +190,9 @@ class Group:
                 totals[i] += value
         return totals[0], totals[1], totals[2], totals[3]
 
-    def _boxes(self, moments: list[_Moments], each: tuple[int, ...]) -> list[list[tuple[int, int]] | None]:
+    def _boxes(self, moments: list[_Moments], each: tuple[int, ...]) -> list[_Box | None]:
         """The tile of every sharing instance as one interval a dimension; None where the instance is idle."""
-        boxes: list[list[tuple[int, int]] | None] = []
+        boxes: list[_Box | None] = []
         for shared in itertools.product(*(range(m.start.shape[1]) for m in moments)):
             places = {
                 var: (int(m.start[e, s]), int(m.length[e, s]))
@@ -201,22 +202,21 @@ class Group:
             boxes.append(None if idle else [_interval(dim, places) for dim in self._dims])
         return boxes
 
-    def _touched(self) -> int:
-        """Distinct elements that each instance ever holds, summed over all instances."""
+    def touched(self) -> Array:
+        """Distinct elements that the instances which share ever hold, summed over the others."""
         ranks = list(self._ranks.values())
         total = 0
-        instances = (range(rank.starts.shape[1] * rank.starts.shape[2]) for rank in ranks)
-        for instance in itertools.product(*instances):
+        for each in itertools.product(*(range(rank.starts.shape[1]) for rank in ranks)):
             lanes = []
-            for rank, i in zip(ranks, instance, strict=True):
-                starts, lengths = rank.starts.reshape(len(rank.index), -1), rank.lengths.reshape(len(rank.index), -1)
-                lanes.append([(int(s), int(n)) for s, n in zip(starts[:, i], lengths[:, i], strict=True) if n])
-            boxes: list[list[tuple[int, int]] | None] = [
+            for rank, i in zip(ranks, each, strict=True):
+                places = zip(rank.starts[:, i].reshape(-1), rank.lengths[:, i].reshape(-1), strict=True)
+                lanes.append(sorted({(int(start), int(length)) for start, length in places if length}))
+            boxes: list[_Box | None] = [
                 [_interval(dim, dict(zip(self._ranks, places, strict=True))) for dim in self._dims]
                 for places in itertools.product(*lanes)
             ]
             total += _overlap(boxes, [None] * len(boxes))[0]
-        return total
+        return _one(total)
 
 
 def _one(value: int) -> Array:
@@ -229,7 +229,7 @@ def _interval(dim: Dim, places: dict[str, tuple[int, int]]) -> tuple[int, int]:
     return low, low + 1 + sum(abs(c) * (places[var][1] - 1) for var, c in dim)
 
 
-def _overlap(now: list[list[tuple[int, int]] | None], then: list[list[tuple[int, int]] | None]) -> tuple[int, int]:
+def _overlap(now: list[_Box | None], then: list[_Box | None]) -> tuple[int, int]:
     """Size of the union of the boxes ``now``, and the part of it that every instance wanting it had ``then``."""
     active = [(box, other) for box, other in zip(now, then, strict=True) if box is not None]
     if not active:

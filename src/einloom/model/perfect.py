@@ -63,7 +63,7 @@ def delivered_words(
     """Words between the innermost holder and a compute, which holds nothing: every step takes them anew."""
     relevant = access.variables
     if is_plain(access):
-        words = np.full_like(bounds[0], einsum.size(access)) if bounds else np.array([einsum.size(access)])
+        words = np.full_like(bounds[0], einsum.size(access))
         for slot, mode, bound in zip(slots, modes, bounds, strict=True):
             if slot.variable not in relevant and mode != Mode.SHARED:
                 words = words * bound
@@ -78,7 +78,7 @@ def delivered_words(
 
 def _plain_words(einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]) -> Array:
     relevant = access.variables
-    words = np.full_like(bounds[0], einsum.size(access)) if bounds else np.array([einsum.size(access)])
+    words = np.full_like(bounds[0], einsum.size(access))
     moving = None  # whether some relevant loop further in iterates
     for slot, mode, bound in zip(reversed(slots), reversed(modes), reversed(bounds), strict=True):
         if slot.variable in relevant:
@@ -170,13 +170,13 @@ def _union_of(length: int, counts: Array, gaps: Array) -> int:
     return length + int(np.minimum(np.diff(starts), length).sum())
 
 
-def first_touches(einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]) -> Array:
-    """Distinct elements that an instance ever holds, summed over instances. Shape ``(candidates,)``."""
-    spatial = [(slot, bound) for slot, mode, bound in zip(slots, modes, bounds, strict=True) if mode in (Mode.EACH, Mode.SHARED)]
+def touched_words(einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]) -> Array:
+    """Distinct elements that the instances which share ever hold, summed over the others. Shape ``(candidates,)``."""
+    each = [(slot, bound) for slot, mode, bound in zip(slots, modes, bounds, strict=True) if mode == Mode.EACH]
     if is_plain(access):
-        words = np.full_like(bounds[0], einsum.size(access)) if bounds else np.array([einsum.size(access)])
-        return math.prod((bound for slot, bound in spatial if slot.variable not in access.variables), start=words)
-    seen = tuple(Mode.SHARED if mode == Mode.TIME else Mode.EACH if mode == Mode.SHARED else mode for mode in modes)
+        words = np.full_like(bounds[0], einsum.size(access))
+        return math.prod((bound for slot, bound in each if slot.variable not in access.variables), start=words)
+    seen = tuple(Mode.SHARED if mode == Mode.TIME else mode for mode in modes)
     tile, offsets = _tile_and_offsets(access, slots, seen, bounds)
     words = reduce(np.multiply, (union(tile[d], offsets[d]) for d in range(len(access.dims))), np.ones_like(bounds[0]))
-    return math.prod((bound for _, bound in spatial), start=words)
+    return math.prod((bound for _, bound in each), start=words)

@@ -10,7 +10,7 @@ with the sums of `model.digits` (one rank, any candidates at once) or `model.gro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,7 +50,6 @@ class Words(NamedTuple):
 
     arrivals: Array
     departures: Array
-    touched: Array
 
 
 def link_words(batch: Batch, link: Link, modes: Modes) -> Words:
@@ -58,24 +57,15 @@ def link_words(batch: Batch, link: Link, modes: Modes) -> Words:
     structure = batch.structure
     access = structure.einsum.accesses[link.access]
     compute = link.inner.level == len(structure.path) - 1
-    if batch.divides and not batch.instance and perfect.is_separable(access):
-        arguments = (structure.einsum, access, structure.slots, modes, batch.bounds)
-        if compute:
-            words = perfect.delivered_words(*arguments)
-            return Words(words, words, words)
-        words = perfect.moved_words(*arguments)
-        touched = perfect.first_touches(*arguments) if access.role == "output" else words
-        return Words(words, words, touched)
-    return _summed(batch, access, modes, compute)
-
-
-def _summed(batch: Batch, access: Access, modes: Modes, compute: bool) -> Words:
-    parts = [_part(batch, access, names, dims, modes) for names, dims in _groups(batch.structure, access)]
+    if _has_closed_form(batch, access):
+        count = perfect.delivered_words if compute else perfect.moved_words
+        words = count(structure.einsum, access, structure.slots, modes, batch.bounds)
+        return Words(words, words)
+    parts = [_part(batch, access, names, dims, modes) for names, dims in _groups(structure, access)]
     one = np.ones_like(batch.like)
     if compute:
         steps = _product([part.motion.steps for part in parts], one)
-        return Words(steps, steps, steps)
-    touched = _product([part.motion.touched for part in parts], one)
+        return Words(steps, steps)
     arrivals = _product([part.motion.start for part in parts], one)
     departures = _product([part.motion.end for part in parts], one)
     for loop, mode in enumerate(modes):
@@ -84,7 +74,25 @@ def _summed(batch: Batch, access: Access, modes: Modes, compute: bool) -> Words:
         sums = [part.sums(loop) for part in parts]
         arrivals = arrivals + _product([s.after for s in sums], one) - _product([s.stays for s in sums], one)
         departures = departures + _product([s.before for s in sums], one) - _product([s.stays_back for s in sums], one)
-    return Words(arrivals, departures, touched)
+    return Words(arrivals, departures)
+
+
+def touched_words(batch: Batch, access: Access, modes: Modes) -> Array:
+    """Distinct elements that the instances which share ever hold, summed over the others. Shape ``(candidates,)``."""
+    structure = batch.structure
+    if _has_closed_form(batch, access):
+        return perfect.touched_words(structure.einsum, access, structure.slots, modes, batch.bounds)
+    factors = []
+    for names, dims in _groups(structure, access):
+        if _is_plain(names, dims):
+            factors.append(_rank(batch, names[0], dims, modes).touched())
+        else:
+            factors.append(_gather([group.touched() for group in _listed(batch, names, dims, modes)], batch))
+    return _product(factors, np.ones_like(batch.like))
+
+
+def _has_closed_form(batch: Batch, access: Access) -> bool:
+    return batch.divides and not batch.instance and perfect.is_separable(access)
 
 
 def _product(factors: list[Array], one: Array) -> Array:
@@ -124,45 +132,55 @@ def _groups(structure: Structure, access: Access) -> list[tuple[tuple[str, ...],
 
 
 def _part(batch: Batch, access: Access, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> _Part:
-    structure = batch.structure
-    places = {var: [i for i, slot in enumerate(structure.slots) if slot.variable == var] for var in names}
-    loops = tuple(i for var in names for i in places[var] if modes[i] == Mode.TIME)
-    spatial = {modes[i] for var in names for i in places[var]} & {Mode.EACH, Mode.SHARED}
-    plain = len(names) == 1 and len(dims) <= 1 and all(abs(c) == 1 for dim in dims for _, c in dim)
-    if plain and (dims or len(spatial) <= 1):
-        (var,) = names
-        digits = [Digit(modes[i], batch.bounds[i], batch.instance.get(i)) for i in places[var]]
-        return _Part(Rank(structure.extents[var], digits, bool(dims), batch.like).motion(), loops)
-    return _Part(_listed(batch, names, dims, places, modes), tuple(sorted(loops)))
+    slots = batch.structure.slots
+    places = [i for i, slot in enumerate(slots) if slot.variable in names]
+    loops = tuple(i for i in places if modes[i] == Mode.TIME)
+    spatial = {modes[i] for i in places} & {Mode.EACH, Mode.SHARED}
+    if _is_plain(names, dims) and (dims or len(spatial) <= 1):
+        return _Part(_rank(batch, names[0], dims, modes).motion(), loops)
+    motions = [group.motion() for group in _listed(batch, names, dims, modes)]
+    return _Part(_stacked(motions, batch), loops)
 
 
-def _listed(
-    batch: Batch, names: Sequence[str], dims: tuple[Dim, ...], places: dict[str, list[int]], modes: Modes
-) -> Motion:
-    """The motion of a listed group, candidate by candidate."""
-    rows = []
+def _is_plain(names: Sequence[str], dims: Sequence[Dim]) -> bool:
+    return len(names) == 1 and len(dims) <= 1 and all(abs(c) == 1 for dim in dims for _, c in dim)
+
+
+def _rank(batch: Batch, variable: str, dims: Sequence[Dim], modes: Modes) -> Rank:
+    places = [i for i, slot in enumerate(batch.structure.slots) if slot.variable == variable]
+    digits = [Digit(modes[i], batch.bounds[i], batch.instance.get(i)) for i in places]
+    return Rank(batch.structure.extents[variable], digits, bool(dims), batch.like)
+
+
+def _listed(batch: Batch, names: Sequence[str], dims: tuple[Dim, ...], modes: Modes) -> Iterator[Group]:
+    """The group of each candidate."""
+    slots = batch.structure.slots
+    extents = {var: batch.structure.extents[var] for var in names}
     for row in range(len(batch.like)):
-        digits = {
-            var: [
-                IntDigit(i, modes[i], int(batch.bounds[i][row]), int(at[row]) if (at := batch.instance.get(i)) is not None else None)
-                for i in places[var]
-            ]
-            for var in names
-        }
-        rows.append(Group({var: batch.structure.extents[var] for var in names}, digits, dims).motion())
-    kind = batch.like.dtype
+        digits: dict[str, list[IntDigit]] = {var: [] for var in names}
+        for i, slot in enumerate(slots):
+            if slot.variable in digits:
+                at = batch.instance.get(i)
+                index = None if at is None else int(at[row])
+                digits[slot.variable].append(IntDigit(i, modes[i], int(batch.bounds[i][row]), index))
+        yield Group(extents, digits, dims)
 
-    def gather(values: list[Array]) -> Array:
-        return np.concatenate(values).astype(kind)
+
+def _stacked(rows: list[Motion], batch: Batch) -> Motion:
+    """Motions of single candidates as one of all."""
 
     def sums(values: list[Sums]) -> Sums:
-        return Sums(*(gather([getattr(v, name) for v in values]) for name in ("after", "stays", "before", "stays_back")))
+        names = ("after", "stays", "before", "stays_back")
+        return Sums(*(_gather([getattr(value, name) for value in values], batch) for name in names))
 
     return Motion(
-        gather([m.start for m in rows]),
-        gather([m.end for m in rows]),
+        _gather([m.start for m in rows], batch),
+        _gather([m.end for m in rows], batch),
         tuple(sums([m.wrap[k] for m in rows]) for k in range(len(rows[0].wrap))),
         tuple(sums([m.step[k] for m in rows]) for k in range(len(rows[0].step))),
-        gather([m.steps for m in rows]),
-        gather([m.touched for m in rows]),
+        _gather([m.steps for m in rows], batch),
     )
+
+
+def _gather(values: list[Array], batch: Batch) -> Array:
+    return np.concatenate(values).astype(batch.like.dtype)
