@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
+
+from einloom.errors import MappingError
 
 Dim = tuple[tuple[str, int], ...]
 """One tensor dimension as a sum of coefficient x variable, e.g. ``(("p", 2), ("r", 1))``; ``()`` is a constant."""
@@ -116,6 +118,21 @@ class SizedEinsum:
             total[work.operator] = total.get(work.operator, 0) + work.count * points
         return total
 
+    def flattened(self, groups: Mapping[str, tuple[str, ...]]) -> SizedEinsum:
+        """The same Einsum with several rank variables mapped as one: ``{"k": ("c", "r", "s")}`` is im2col.
+
+        A tensor that has all variables of a group as dimensions of their own gets one merged dimension; one that has
+        none stays. Any other tensor (a window ``p+r``) is counted in its flattened form: the flattened variable and one
+        plain dimension for each other variable of the broken dimensions; a note says so.
+
+        Raises:
+            MappingError: An unknown, repeated or missing variable, a taken name, or a group that is partly reduced.
+        """
+        einsum = self
+        for name, group in groups.items():
+            einsum = _flatten(einsum, name, tuple(group))
+        return einsum
+
     @cached_property
     def shape_key(self) -> tuple[object, ...]:
         """Equal for Einsums that differ in names only: they have the same mappings at the same cost."""
@@ -129,3 +146,70 @@ class SizedEinsum:
             ),
             tuple((w.operator, tuple(sorted(order[v] for v in w.variables)), w.count) for w in self.work),
         )  # fmt: skip
+
+
+def _flatten(einsum: SizedEinsum, name: str, group: tuple[str, ...]) -> SizedEinsum:
+    """One group of `SizedEinsum.flattened`."""
+    _check_group(einsum, name, group)
+    extents: dict[str, int] = {}
+    for variable, extent in einsum.extents.items():
+        if variable not in group:
+            extents[variable] = extent
+        elif name not in extents:
+            extents[name] = math.prod(einsum.extents[member] for member in group)
+    members = frozenset(group)
+    notes = list(einsum.notes)
+    accesses: list[Access] = []
+    for access in einsum.accesses:
+        dims, broken = _flat_dims(access.dims, name, members)
+        accesses.append(replace(access, dims=dims))
+        note = f"{access.tensor} is counted in its flattened form: {name} stands for {', '.join(group)}"
+        if broken and note not in notes:
+            notes.append(note)
+    work = tuple(
+        replace(item, variables=item.variables - members | {name}) if item.variables & members else item
+        for item in einsum.work
+    )
+    flatten = {**einsum.flatten, name: group}
+    return replace(
+        einsum, extents=extents, accesses=tuple(accesses), work=work, notes=tuple(notes), flatten=flatten
+    )
+
+
+def _check_group(einsum: SizedEinsum, name: str, group: tuple[str, ...]) -> None:
+    known = f"rank variables of {einsum.name}: {', '.join(einsum.extents)}"
+    if not group:
+        raise MappingError(f"flatten {name} names no rank variable", known)
+    for variable in group:
+        if variable not in einsum.extents:
+            raise MappingError(f"{einsum.name} has no rank variable '{variable}' to flatten", known)
+        if group.count(variable) > 1:
+            raise MappingError(f"flatten {name} names '{variable}' twice", "name each rank variable once")
+    if name in einsum.extents and name not in group:
+        raise MappingError(f"'{name}' is a rank variable of {einsum.name} already", "flatten under another name")
+    kept = [variable for variable in group if variable in einsum.output.variables]
+    if kept and len(kept) < len(group):
+        reduced = [variable for variable in group if variable not in kept]
+        raise MappingError(
+            f"flatten {name} joins {', '.join(kept)} of the output {einsum.name} with {', '.join(reduced)}, which is reduced",
+            "flatten either rank variables of the output or reduced ones",
+        )
+
+
+def _flat_dims(dims: tuple[Dim, ...], name: str, members: frozenset[str]) -> tuple[tuple[Dim, ...], bool]:
+    """Dimensions after flattening, and whether a window or a missing variable forced the flattened form."""
+    touched = [dim for dim in dims if any(variable in members for variable, _ in dim)]
+    if not touched:
+        return dims, False
+    plain = all(len(dim) == 1 and dim[0][1] == 1 for dim in touched)
+    whole = plain and len(touched) == len(members) and {dim[0][0] for dim in touched} == members
+    untouched = {variable for dim in dims if dim not in touched for variable, _ in dim}
+    left = dict.fromkeys(variable for dim in touched for variable, _ in dim if variable not in members)
+    merged: tuple[Dim, ...] = (((name, 1),), *(((variable, 1),) for variable in left if variable not in untouched))
+    result: list[Dim] = []
+    for dim in dims:
+        if dim not in touched:
+            result.append(dim)
+        elif merged[0] not in result:
+            result.extend(merged)
+    return tuple(result), not whole

@@ -1,0 +1,545 @@
+"""``workload:`` blocks and files to `Workload` values; every mistake of a file at once, at its character.
+
+A block has ``cascade:`` (a kernel) or ``parts:`` (a network: cascades in order, each written out or taken from another
+file). Network-level ranks, bits and operators hold for every part that knows them; a part's own win.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+
+from einloom.errors import Path, Problem, SpecError
+from einloom.spec.document import Document, Invalid, Strict, at, problems_of, read, show, suggest, text_hint
+from einloom.workloads import Cascade, Einsum, Workload
+from einloom.workloads.checks import ROLES, Parts, Split, analyse
+
+MAX_FILES_DEEP = 8
+"""A network may name files that name files; deeper than this is a mistake."""
+
+RANK_HINT = "write a whole number of at least 1, or the name of another rank"
+
+
+# -- structure of the notation -------------------------------------------------------------------------------------
+
+
+def _word(value: Any, what: str, capital: bool) -> str:
+    shape = "begins with a capital: 'M'" if capital else "begins with a small letter: 'gelu'"
+    fits = isinstance(value, str) and value.isidentifier() and value.isascii()
+    if not fits or value[0].isupper() != capital or value[0] == "_":
+        raise Invalid(f"{show(value)} is no {what} name", f"a {what} name {shape} and has letters, digits and _")
+    return str(value)
+
+
+def _rank_name(value: Any) -> str:
+    return _word(value, "rank", capital=True)
+
+
+def _tensor_name(value: Any) -> str:
+    return _word(value, "tensor", capital=True)
+
+
+def _bits_key(value: Any) -> str:
+    return value if value == "default" or value in ROLES else _tensor_name(value)
+
+
+def _operator_name(value: Any) -> str:
+    return _word(value, "operator", capital=False)
+
+
+def _rank_size(value: Any) -> int | str:
+    if isinstance(value, str) and value[:1].isupper():
+        return _rank_name(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Invalid(f"{show(value)} is no size of a rank", RANK_HINT)
+    return value
+
+
+def _sub_rank(value: Any) -> tuple[str, int | None]:
+    """``M1``, ``{M0: 256}`` or ``{M0: auto}``."""
+    if isinstance(value, str):
+        return _rank_name(value), None
+    if not isinstance(value, dict) or len(value) != 1:
+        raise Invalid(f"{show(value)} is no sub-rank", "write a name (M1), a size (M0: 256) or M0: auto")
+    name, size = next(iter(value.items()))
+    if size == "auto":
+        return _rank_name(name), None
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise Invalid(f"{show(size)} is no size of the sub-rank {name}", "write a whole number of at least 1, or auto")
+    return _rank_name(name), size
+
+
+def _number(value: Any) -> float:
+    """A finite number, ``inf`` or ``-inf``."""
+    if value in ("inf", "-inf"):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or abs(value) > 1e308:
+        raise Invalid(f"{show(value)} is not a number", "write a number, inf or -inf")
+    return float(value)
+
+
+def _bits(value: Any) -> Fraction:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 2**20:
+        raise Invalid(f"{show(value)} is no width in bits", "write a number above 0, for example 8 or 1.6")
+    return Fraction(str(value))
+
+
+def _line(value: Any) -> Einsum:
+    """One Einsum, parsed; its grammar error keeps its offset."""
+    if isinstance(value, dict):
+        raise Invalid("YAML read this line as a mapping, not as text", f"{text_hint(value)}: - \"Z[m] = ...\"")
+    if isinstance(value, list):
+        raise Invalid("YAML read this line as a list, not as text", "put the whole line in quotes: - \"Z[m] = ...\"")
+    if not isinstance(value, str):
+        raise Invalid(f"{show(value)} is no Einsum", "write a line of text: Z[m,n] = sum{k}(A[m,k] * B[k,n])")
+    try:
+        return Einsum.parse(value)
+    except SpecError as error:
+        problem = error.problems[0]
+        raise Invalid(problem.message, problem.hint, problem.offset, problem.length) from None
+
+
+RankName = Annotated[str, BeforeValidator(_rank_name)]
+TensorName = Annotated[str, BeforeValidator(_tensor_name)]
+Ranks = dict[RankName, Annotated[int | str, BeforeValidator(_rank_size)]]
+Numbers = dict[TensorName, Annotated[float, BeforeValidator(_number)]]
+Bits = dict[Annotated[str, BeforeValidator(_bits_key)], Annotated[Fraction, BeforeValidator(_bits)]]
+OperatorName = Annotated[str, BeforeValidator(_operator_name)]
+Operators = dict[OperatorName, dict[OperatorName, Annotated[int, Field(ge=0, le=10**9)]]]
+Splits = dict[RankName, Annotated[list[Annotated[tuple[str, int | None], BeforeValidator(_sub_rank)]], Field(min_length=1)]]
+Line = Annotated[Einsum, BeforeValidator(_line)]
+Repeat = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class _ItemSpec(Strict):
+    """``{einsum: "...", init: {RM: -inf}}``"""
+
+    einsum: Line
+    init: Numbers = {}
+
+
+def _item(value: Any) -> Any:
+    """A cascade item is a line, or a mapping with ``einsum:``; a mapping without it is a line that YAML misread."""
+    if isinstance(value, dict) and ("einsum" in value or set(value) <= {"init"}):
+        return value
+    return {"einsum": value}
+
+
+class _KernelSpec(Strict):
+    """A cascade and all that belongs to it."""
+
+    name: str = ""
+    ranks: Ranks = {}
+    split: Splits = {}
+    bits: Bits = {}
+    weights: list[TensorName] | None = None
+    operators: Operators = {}
+    repeat: Repeat = 1
+    pad: Numbers = {}
+    shapes: dict[TensorName, list[Annotated[int | str, BeforeValidator(_rank_size)]]] = {}
+    outputs: list[TensorName] = []
+    cascade: Annotated[list[Annotated[_ItemSpec, BeforeValidator(_item)]], Field(min_length=1)]
+
+
+class _FilePartSpec(Strict):
+    """A part that another file describes."""
+
+    workload: str
+    name: str = ""
+    repeat: Repeat = 1
+    ranks: Ranks = {}
+
+
+class _NetworkSpec(Strict):
+    """What a network says for all its parts; the parts are read one by one."""
+
+    name: str = ""
+    ranks: Ranks = {}
+    bits: Bits = {}
+    operators: Operators = {}
+    repeat: Repeat = 1
+    parts: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Inherited:
+    """What a network or a part that names a file hands down. ``used`` collects the names that some part knew."""
+
+    ranks: Mapping[str, int | str] = field(default_factory=dict)
+    bits: Mapping[str, Fraction] = field(default_factory=dict)
+    operators: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    used: set[tuple[str, str]] = field(default_factory=set)
+
+
+def read_workload(file: str | FilePath, ranks: Mapping[str, int] | None = None) -> Workload:
+    """The workload in ``file``, with other sizes for some ranks.
+
+    Raises:
+        SpecError: With every problem of the file.
+    """
+    document = read(file)
+    _check_file(document)
+    reader = _Reader(document, ())
+    overrides = _Inherited(ranks=dict(ranks or {}))
+    workload = reader.block(at(document.data, ("workload",)), ("workload",), overrides)
+    unknown = [rank for rank in overrides.ranks if ("ranks", rank) not in overrides.used]
+    if unknown and not reader.problems:
+        reader.add(f"the rank '{unknown[0]}' is not known", suggest(unknown[0], sorted(reader.known), "ranks"), ("workload", "ranks"))
+    return reader.finish(workload)
+
+
+def load_workload(document: Document, path: Path = ("workload",)) -> Workload:
+    """The workload that stands at ``path`` of ``document`` (its data may have been edited since it was read).
+
+    Paths of other files in ``parts`` are relative to the document's file.
+
+    Raises:
+        SpecError: With every problem of the block, in file order.
+    """
+    reader = _Reader(document, ())
+    return reader.finish(reader.block(at(document.data, path), path, _Inherited()))
+
+
+def workload_from(data: Mapping[str, Any], file: str = "<workload>") -> Workload:
+    """The workload that plain data describe: what stands below ``workload:`` in a file."""
+    return load_workload(Document(file, "", {"workload": dict(data)}, {}))
+
+
+def _check_file(document: Document) -> None:
+    """``version: 1`` and a ``workload:`` block, nothing else."""
+    data = document.data
+    if not isinstance(data, dict):
+        document.fail([Problem(f"{show(data)} is no workload file", "a file starts with `version: 1`, then `workload:`")])
+    problems = [
+        Problem(f"the key '{key}' is not known here", suggest(str(key), ["version", "workload"], "keys"), (key,))
+        for key in data
+        if key not in ("version", "workload")
+    ]
+    version = data.get("version")
+    if "version" not in data:
+        problems.append(Problem("is missing", "add `version: 1` here", ("version",)))
+    elif version != 1 or isinstance(version, bool):
+        problems.append(Problem(f"{show(version)} is not a version that this einloom reads", "write 1", ("version",)))
+    if "workload" not in data:
+        problems.append(Problem("is missing", "add `workload:` with ranks and a cascade", ("workload",)))
+    if problems:
+        document.fail(problems)
+
+
+class _Reader:
+    """One document; collects problems as it goes, ``finish`` raises them."""
+
+    def __init__(self, document: Document, above: tuple[FilePath, ...]) -> None:
+        self.document, self.above = document, above
+        self.problems: list[Problem] = []
+        self.known: set[str] = set()
+
+    def add(self, message: str, hint: str, path: Path) -> None:
+        self.problems.append(Problem(message, hint, path))
+
+    def finish(self, workload: Workload | None) -> Workload:
+        if self.problems:
+            self.document.fail(_located(self.document, problem) for problem in self.problems)
+        assert workload is not None
+        return workload
+
+    def block(self, data: Any, path: Path, inherited: _Inherited) -> Workload | None:
+        """A kernel or a network; None if it has problems."""
+        if not isinstance(data, dict):
+            self.add(f"{show(data)} is no workload", "write `name:`, `ranks:` and `cascade:` (or `parts:`)", path)
+            return None
+        if "parts" not in data:
+            cascade = self._kernel(data, path, inherited, data.get("name") or _stem(self.document))
+            return None if cascade is None else self._guard(lambda: Workload(cascade.name, (cascade,)), path)
+        if "cascade" in data:
+            self.add("the workload has both a cascade and parts", "keep one: a kernel has a cascade, a network has parts", (*path, "parts"))
+            return None
+        return self._network(data, path, inherited)
+
+    def _validated(self, model: Any, data: Any, path: Path) -> Any:
+        try:
+            return TypeAdapter(model).validate_python(data)
+        except ValidationError as error:
+            self.problems += [_item_path(problem, data, path) for problem in problems_of(error, path, model)]
+            return None
+
+    # -- networks ----------------------------------------------------------------------------------------------------
+
+    def _network(self, data: dict[str, Any], path: Path, inherited: _Inherited) -> Workload | None:
+        spec = self._validated(_NetworkSpec, data, path)
+        if spec is None:
+            return None
+        mine = _Inherited(
+            ranks={**spec.ranks, **{k: v for k, v in inherited.ranks.items() if k in spec.ranks}},
+            bits={**spec.bits, **inherited.bits},
+            operators={**spec.operators, **inherited.operators},
+        )
+        self.known |= set(spec.ranks)
+        inherited.used.update(("ranks", rank) for rank in spec.ranks)
+        cascades: list[Cascade] = []
+        complete = True
+        for position, part in enumerate(spec.parts):
+            found = self._part(part, (*path, "parts", position), mine, position)
+            complete = complete and found is not None
+            cascades += [replace(cascade, repeat=cascade.repeat * spec.repeat) for cascade in found or ()]
+        if not complete:
+            return None
+        self._unused(mine, spec, path)
+        inherited.used.update(name for name in mine.used if name[0] != "ranks")
+        name = spec.name or _stem(self.document)
+        return self._guard(lambda: Workload(name, tuple(cascades)), (*path, "parts"))
+
+    def _unused(self, mine: _Inherited, spec: _NetworkSpec, path: Path) -> None:
+        """Every name that the network hands down is known to one of its parts."""
+        for kind, names in (("ranks", spec.ranks), ("bits", spec.bits), ("operators", spec.operators)):
+            known = sorted(name for k, name in mine.used if k == kind)
+            for name in names:
+                if (kind, name) not in mine.used and name != "default" and name not in ROLES:
+                    self.add(f"no part uses '{name}'", suggest(name, known, kind), (*path, kind, name))
+
+    def _part(self, data: dict[str, Any], path: Path, inherited: _Inherited, position: int) -> tuple[Cascade, ...] | None:
+        if "workload" not in data:
+            cascade = self._kernel(data, path, inherited, data.get("name") or f"part{position + 1}")
+            return None if cascade is None else (cascade,)
+        spec = self._validated(_FilePartSpec, data, path)
+        return None if spec is None else self._file_part(spec, path, inherited)
+
+    def _file_part(self, spec: _FilePartSpec, path: Path, inherited: _Inherited) -> tuple[Cascade, ...] | None:
+        """The cascades of another file with this part's name, repeat and ranks."""
+        file = FilePath(self.document.file).parent / spec.workload
+        above = (*self.above, FilePath(self.document.file))
+        if len(above) > MAX_FILES_DEEP or file.resolve() in [other.resolve() for other in above]:
+            self.add(f"'{spec.workload}' is read for itself", "a part names another file", (*path, "workload"))
+            return None
+        handed = replace(inherited, ranks={**inherited.ranks, **_resolved(spec.ranks, inherited.ranks)}, used=set())
+        try:
+            document = read(file)
+            _check_file(document)
+            reader = _Reader(document, above)
+            workload = reader.finish(reader.block(document.data["workload"], ("workload",), handed))
+        except SpecError as error:
+            self.problems += _seen_from(error, (*path, "workload"), self.document.file)
+            return None
+        for rank in spec.ranks:
+            if ("ranks", rank) not in handed.used:
+                self.add(f"'{spec.workload}' has no rank '{rank}'", suggest(rank, sorted(reader.known), "ranks"), (*path, "ranks", rank))
+        inherited.used.update(handed.used)
+        name = spec.name or workload.name
+        single = len(workload.cascades) == 1
+        return tuple(
+            replace(cascade, name=name if single else f"{name}.{cascade.name}", repeat=cascade.repeat * spec.repeat)
+            for cascade in workload.cascades
+        )
+
+    # -- kernels -----------------------------------------------------------------------------------------------------
+
+    def _kernel(self, data: dict[str, Any], path: Path, inherited: _Inherited, name: Any) -> Cascade | None:
+        spec = self._validated(_KernelSpec, data, path)
+        lines = [item.einsum for item in spec.cascade] if spec is not None else _readable_lines(data)
+        ranks = self._ranks(data, spec, path, inherited, lines)
+        if spec is None:
+            self._check_lines(data, path, ranks, lines)
+            return None
+        parts = self._parts(spec, ranks, inherited, path)
+        if parts is None:
+            return None
+        try:
+            return Cascade(name=str(name), repeat=spec.repeat, **parts)
+        except SpecError as error:
+            self.problems += [self._in_file(problem, spec, data, path) for problem in error.problems]
+            return None
+
+    def _ranks(
+        self, data: dict[str, Any], spec: _KernelSpec | None, path: Path, inherited: _Inherited, lines: Sequence[Einsum | None]
+    ) -> dict[str, int] | None:
+        """Sizes of the ranks: the file's, overridden by what is handed down; a name stands for that rank's size."""
+        written = spec.ranks if spec is not None else data.get("ranks", {})
+        if not isinstance(written, dict):
+            return None
+        self.known |= set(written)
+        used = {name.lower() for line in lines if line is not None for name in (*line.variables, *_rank_names(line))}
+        merged: dict[str, int | str] = dict(written)
+        for rank, size in inherited.ranks.items():
+            if rank in written or rank.lower() in used:
+                merged[rank] = size
+                inherited.used.add(("ranks", rank))
+        sizes: dict[str, int] = {}
+        table = {**inherited.ranks, **merged}
+        for rank in merged:
+            size = _follow(rank, table)
+            if isinstance(size, int) and not isinstance(size, bool):
+                sizes[rank] = size
+            elif spec is not None:
+                hint = suggest(str(merged[rank]), sorted(r for r in merged if r != rank), "ranks")
+                self.add(f"'{merged[rank]}' is no rank with a size", hint, (*path, "ranks", rank))
+            else:
+                sizes[rank] = 1  # its mistake is reported already
+        return sizes
+
+    def _parts(
+        self, spec: _KernelSpec, ranks: dict[str, int] | None, inherited: _Inherited, path: Path
+    ) -> dict[str, Any] | None:
+        """Arguments of `Cascade`."""
+        if ranks is None or len(ranks) < len(spec.ranks):
+            return None
+        einsums = tuple(item.einsum for item in spec.cascade)
+        tensors = {name for einsum in einsums for name in (einsum.output.tensor, *einsum.tensors)}
+        operators = {name for einsum in einsums for name in einsum.operators()}
+        bits = dict(spec.bits)
+        for name, width in inherited.bits.items():
+            if name in tensors or name == "default" or name in ROLES:
+                bits.setdefault(name, width)
+                inherited.used.add(("bits", name))
+        costs = dict(spec.operators)
+        for name, cost in inherited.operators.items():
+            if name in operators:
+                costs.setdefault(name, cost)
+                inherited.used.add(("operators", name))
+        init: dict[str, float] = {}
+        for position, item in enumerate(spec.cascade):
+            for name, value in item.init.items():
+                if name != item.einsum.output.tensor:
+                    self.add(f"this line does not define {name}", f"it defines {item.einsum.output.tensor}",
+                             (*path, "cascade", position, "init", name))  # fmt: skip
+                init[name] = value
+        return {
+            "ranks": ranks, "einsums": einsums, "split": {rank: tuple(subs) for rank, subs in spec.split.items()},
+            "bits": bits, "weights": None if spec.weights is None else tuple(spec.weights), "operators": costs,
+            "init": init, "pad": spec.pad, "shapes": {k: tuple(v) for k, v in spec.shapes.items()},
+            "outputs": tuple(spec.outputs),
+        }  # fmt: skip
+
+    def _check_lines(self, data: dict[str, Any], path: Path, ranks: dict[str, int] | None, lines: list[Einsum | None]) -> None:
+        """Beside mistakes of structure, report those of the lines that could be read."""
+        split = data.get("split", {})
+        operators = data.get("operators", {})
+        if ranks is None or not lines or not isinstance(split, dict) or not isinstance(operators, dict):
+            return
+        sub_ranks: dict[str, Split] = {}
+        for rank, subs in split.items():
+            try:
+                sub_ranks[rank] = tuple(_sub_rank(sub) for sub in subs)
+            except (Invalid, TypeError):
+                return
+        costs = {name: {} for name in operators if isinstance(name, str)}
+        parts = Parts(ranks, sub_ranks, {}, None, costs, {}, {}, {}, (), [*lines, None])
+        places = {problem.path for problem in self.problems}
+        for problem in analyse(parts)[1]:
+            located = replace(_item_path(replace(problem, path=(*path, *problem.path)), data, path))
+            if located.path not in places:
+                self.problems.append(located)
+
+    def _in_file(self, problem: Problem, spec: _KernelSpec, data: dict[str, Any], path: Path) -> Problem:
+        """A problem of the cascade with its path in the file."""
+        if problem.path[:1] == ("init",):
+            tensor = problem.path[1]
+            for position, item in enumerate(spec.cascade):
+                if tensor in item.init:
+                    return replace(problem, path=(*path, "cascade", position, "init", tensor))
+        return _item_path(replace(problem, path=(*path, *problem.path)), data, path)
+
+    def _guard(self, build: Any, path: Path) -> Workload | None:
+        try:
+            workload: Workload = build()
+            return workload
+        except SpecError as error:
+            self.problems += [replace(problem, path=path) for problem in error.problems]
+            return None
+
+
+def _stem(document: Document) -> str:
+    return FilePath(document.file).stem or "workload"
+
+
+def _rank_names(einsum: Einsum) -> Iterable[str]:
+    """Ranks that a line names in capitals."""
+    for reference in (einsum.output, *einsum.inputs):
+        for index in reference.indices:
+            yield from index.affine.ranks
+            if index.rank:
+                yield index.rank
+
+
+def _follow(rank: str, table: Mapping[str, Any]) -> Any:
+    """The size of ``rank``, through names of other ranks; None if they lead nowhere."""
+    seen: set[str] = set()
+    size: Any = rank
+    while isinstance(size, str):
+        if size in seen or size not in table:
+            return None
+        seen.add(size)
+        size = table[size]
+    return size
+
+
+def _resolved(ranks: Mapping[str, int | str], above: Mapping[str, int | str]) -> dict[str, int | str]:
+    """A part's ranks; a name stands for the network's rank of that name, if it has one."""
+    return {rank: _follow(size, above) or size if isinstance(size, str) else size for rank, size in ranks.items()}
+
+
+def _readable_lines(data: Mapping[str, Any]) -> list[Einsum | None]:
+    """The Einsums of a block whose structure is wrong somewhere; None where a line does not parse."""
+    items = data.get("cascade")
+    lines: list[Einsum | None] = []
+    for item in items if isinstance(items, list) else ():
+        try:
+            lines.append(_line(item["einsum"] if isinstance(item, dict) and "einsum" in item else item))
+        except Invalid:
+            lines.append(None)
+    return lines
+
+
+def _item_path(problem: Problem, data: Any, prefix: Path) -> Problem:
+    """Paths of cascade items as they stand in the file: ``einsum`` only where the file has that key."""
+    path = problem.path[len(prefix) :]
+    if len(path) < 2 or path[0] != "cascade" or not isinstance(path[1], int):
+        return problem
+    item = data["cascade"][path[1]] if path[1] < len(data["cascade"]) else None
+    keyed = isinstance(item, dict) and "einsum" in item
+    rest = path[2:]
+    if keyed and not rest:
+        rest = ("einsum",)
+    elif not keyed and rest[:1] == ("einsum",):
+        rest = rest[1:]
+    return replace(problem, path=(*prefix, *path[:2], *rest))
+
+
+def _seen_from(error: SpecError, path: Path, file: str) -> list[Problem]:
+    """Problems of another file: they keep their place there, or get this one."""
+    return [problem if problem.line else replace(problem, path=path, message=f"{problem.file}: {problem.message}", file="")
+            for problem in error.problems]  # fmt: skip
+
+
+def _located(document: Document, problem: Problem) -> Problem:
+    """``problem`` at its character, if it stands inside a scalar of one line; quotes are skipped."""
+    mark = document.marks.get(problem.path)
+    lines = document.text.splitlines()
+    value = _value_at(document.data, problem.path)
+    if problem.file or mark is None or not isinstance(value, str) or mark.line > len(lines) or problem.path[-2:-1] == ("ranks",):
+        return problem
+    source = lines[mark.line - 1]
+    start = mark.column - 1
+    if source[start : start + 1] in ("'", '"'):
+        start += 1
+    if not source[start:].startswith(value):
+        return replace(problem, offset=0)
+    if problem.offset == 0 and problem.length == 1:
+        return problem  # the whole value
+    column = start + problem.offset + 1
+    return replace(problem, file=document.file, line=mark.line, column=column, source=source, length=problem.length)
+
+
+def _value_at(data: Any, path: Path) -> Any:
+    try:
+        return at(data, path)
+    except (KeyError, IndexError, TypeError):
+        return None
