@@ -25,7 +25,12 @@ def shares(which: Share, tensor: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A capacity or a rate: a number of bits, or of words where the level leaves the word to the tensor."""
+    """A capacity or a rate (per cycle).
+
+    Attributes:
+        value: Bits; or elements of whatever tensor is stored or moved, when
+        in_words: the level leaves the width of a word to the tensor.
+    """
 
     value: Fraction | float
     in_words: bool = False
@@ -33,6 +38,10 @@ class Amount:
     def __post_init__(self) -> None:
         if not self.value > 0:
             raise SpecError(f"must be above 0, got {self.value}")
+
+    def in_bits(self, word_bits: Fraction | int) -> Amount:
+        """The same amount in bits, for words of ``word_bits``."""
+        return Amount(self.value * word_bits) if self.in_words else self
 
 
 UNLIMITED = Amount(math.inf)
@@ -48,7 +57,7 @@ class Memory:
     Attributes:
         name: Unique within the architecture, e.g. ``"GLB"``.
         capacity: Of one instance.
-        word_bits: Bits moved by one access; None: as wide as the tensor's element.
+        word_bits: Bits moved by one access (energies are per access); None: as wide as the tensor's element.
         read_energy_pj: Energy of reading one word, pJ.
         write_energy_pj: Energy of writing one word, pJ.
         bandwidth: Reads and writes together, per cycle and instance; or
