@@ -172,11 +172,17 @@ class _NetworkSpec(Strict):
 
 @dataclass(frozen=True)
 class _Inherited:
-    """What a network or a part that names a file hands down. ``used`` collects the names that some part knew."""
+    """What a network hands down to its parts.
+
+    Attributes:
+        overrides: Whether ``ranks`` go before those of the part (a part that names a file); else the part's own win.
+        used: The names that some part knew, filled while reading.
+    """
 
     ranks: Mapping[str, int | str] = field(default_factory=dict)
     bits: Mapping[str, Fraction] = field(default_factory=dict)
     operators: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    overrides: bool = False
     used: set[tuple[str, str]] = field(default_factory=set)
 
 
@@ -189,7 +195,7 @@ def read_workload(file: str | FilePath, ranks: Mapping[str, int] | None = None) 
     document = read(file)
     _check_file(document)
     reader = _Reader(document, ())
-    overrides = _Inherited(ranks=dict(ranks or {}))
+    overrides = _Inherited(ranks=dict(ranks or {}), overrides=True)
     workload = reader.block(at(document.data, ("workload",)), ("workload",), overrides)
     unknown = [rank for rank in overrides.ranks if ("ranks", rank) not in overrides.used]
     if unknown and not reader.problems:
@@ -320,7 +326,8 @@ class _Reader:
         if len(above) > MAX_FILES_DEEP or file.resolve() in [other.resolve() for other in above]:
             self.add(f"'{spec.workload}' is read for itself", "a part names another file", (*path, "workload"))
             return None
-        handed = replace(inherited, ranks={**inherited.ranks, **_resolved(spec.ranks, inherited.ranks)}, used=set())
+        ranks = {**inherited.ranks, **_resolved(spec.ranks, inherited.ranks)}
+        handed = replace(inherited, ranks=ranks, overrides=True, used=set())
         try:
             document = read(file)
             _check_file(document)
@@ -370,7 +377,7 @@ class _Reader:
         merged: dict[str, int | str] = dict(written)
         for rank, size in inherited.ranks.items():
             if rank in written or rank.lower() in used:
-                merged[rank] = size
+                merged[rank] = size if inherited.overrides or rank not in written else written[rank]
                 inherited.used.add(("ranks", rank))
         sizes: dict[str, int] = {}
         table = {**inherited.ranks, **merged}
