@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from einloom.arch.tree import Fanout, shares
+from einloom.arch.rules import tensors_named
+from einloom.arch.tree import Fanout, Share
 from einloom.model.reference.moves import Crossing, Moved, Words, crossing, moves, tiles
 from einloom.model.reference.nest import Element, Nest, Place, Site, volume
 from einloom.workloads.sized import Access
@@ -182,8 +183,13 @@ def _words(met: Words) -> int:
 
 
 def _way_in(nest: Nest, access: Access, child: Site, level: int) -> Crossing:
-    return crossing(nest, child, level, lambda fanout: shares(fanout.multicast, access.tensor))
+    return crossing(nest, child, level, lambda fanout: _shares(fanout.multicast, nest, access))
 
 
 def _way_out(nest: Nest, access: Access, child: Site, level: int) -> Crossing:
-    return crossing(nest, child, level, lambda fanout: shares(fanout.reduce, access.tensor))
+    return crossing(nest, child, level, lambda fanout: _shares(fanout.reduce, nest, access))
+
+
+def _shares(which: Share, nest: Nest, access: Access) -> bool:
+    """Whether a list of tensors and roles means this one."""
+    return which if isinstance(which, bool) else access.tensor in tensors_named(nest.einsum, which)
