@@ -105,11 +105,10 @@ def _encode(dimension: Dimension, value: object) -> Any:
 class Repeatable(BaseSampler):
     """A sampler whose every decision has a generator of its own; it knows the whole space from the start."""
 
-    def __init__(
-        self, make: Callable[[int], BaseSampler], seed: int, space: Mapping[str, BaseDistribution]
-    ) -> None:
-        self._make, self._seed = make, seed
-        self._space = {name: dist for name, dist in space.items() if not dist.single()}
+    def __init__(self, make: Callable[[int], BaseSampler], plan: Plan) -> None:
+        self._make, self._seed = make, plan.sampler.seed
+        self._generations = plan.sampler.name in ("nsga2", "nsga3")
+        self._space = {name: kind for name, kind in distributions(plan.space).items() if not kind.single()}
 
     def _sampler(self, trial: FrozenTrial, purpose: str) -> BaseSampler:
         text = f"{self._seed}/{trial.number}/{purpose}"
@@ -121,8 +120,11 @@ class Repeatable(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        found: dict[str, Any] = self._sampler(trial, "").sample_relative(study, trial, search_space)
-        return found
+        if self._generations:
+            # The first call in a generation selects the parents and stores them; later calls read them back in
+            # another order. Calling it twice makes every call a later one, also right after an interruption.
+            self._sampler(trial, "").sample_relative(study, trial, search_space)
+        return self._sampler(trial, "").sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -182,7 +184,7 @@ def make_sampler(plan: Plan) -> BaseSampler:
         return Planned(space, space.point)
     if choice.name == "qmc":
         return Planned(space, _sobol(space, choice.seed))
-    return Repeatable(_factory(plan), choice.seed, distributions(space))
+    return Repeatable(_factory(plan), plan)
 
 
 def _factory(plan: Plan) -> Callable[[int], BaseSampler]:
