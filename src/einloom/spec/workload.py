@@ -18,7 +18,8 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from einloom.errors import Path, Problem, SpecError
 from einloom.spec.document import Document, Invalid, Strict, at, problems_of, read, show, suggest, text_hint
 from einloom.workloads import Cascade, Einsum, Workload
-from einloom.workloads.checks import ROLES, Parts, Split, analyse
+from einloom.workloads.checks import analyse
+from einloom.workloads.facts import ROLES, Parts, Split
 
 MAX_FILES_DEEP = 8
 """A network may name files that name files; deeper than this is a mistake."""
@@ -26,14 +27,16 @@ MAX_FILES_DEEP = 8
 RANK_HINT = "write a whole number of at least 1, or the name of another rank"
 
 
-# -- structure of the notation -------------------------------------------------------------------------------------
+# -- structure of the notation
 
 
 def _word(value: Any, what: str, capital: bool) -> str:
     shape = "begins with a capital: 'M'" if capital else "begins with a small letter: 'gelu'"
     fits = isinstance(value, str) and value.isidentifier() and value.isascii()
     if not fits or value[0].isupper() != capital or value[0] == "_":
-        raise Invalid(f"{show(value)} is no {what} name", f"a {what} name {shape} and has letters, digits and _")
+        raise Invalid(
+            f"{show(value)} is no {what} name", f"a {what} name {shape} and has letters, digits and _"
+        )
     return str(value)
 
 
@@ -71,7 +74,9 @@ def _sub_rank(value: Any) -> tuple[str, int | None]:
     if size == "auto":
         return _rank_name(name), None
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise Invalid(f"{show(size)} is no size of the sub-rank {name}", "write a whole number of at least 1, or auto")
+        raise Invalid(
+            f"{show(size)} is no size of the sub-rank {name}", "write a whole number of at least 1, or auto"
+        )
     return _rank_name(name), size
 
 
@@ -79,7 +84,12 @@ def _number(value: Any) -> float:
     """A finite number, ``inf`` or ``-inf``."""
     if value in ("inf", "-inf"):
         return float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or abs(value) > 1e308:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or math.isnan(value)
+        or abs(value) > 1e308
+    ):
         raise Invalid(f"{show(value)} is not a number", "write a number, inf or -inf")
     return float(value)
 
@@ -93,9 +103,11 @@ def _bits(value: Any) -> Fraction:
 def _line(value: Any) -> Einsum:
     """One Einsum, parsed; its grammar error keeps its offset."""
     if isinstance(value, dict):
-        raise Invalid("YAML read this line as a mapping, not as text", f"{text_hint(value)}: - \"Z[m] = ...\"")
+        raise Invalid("YAML read this line as a mapping, not as text", f'{text_hint(value)}: - "Z[m] = ..."')
     if isinstance(value, list):
-        raise Invalid("YAML read this line as a list, not as text", "put the whole line in quotes: - \"Z[m] = ...\"")
+        raise Invalid(
+            "YAML read this line as a list, not as text", 'put the whole line in quotes: - "Z[m] = ..."'
+        )
     if not isinstance(value, str):
         raise Invalid(f"{show(value)} is no Einsum", "write a line of text: Z[m,n] = sum{k}(A[m,k] * B[k,n])")
     try:
@@ -112,7 +124,10 @@ Numbers = dict[TensorName, Annotated[float, BeforeValidator(_number)]]
 Bits = dict[Annotated[str, BeforeValidator(_bits_key)], Annotated[Fraction, BeforeValidator(_bits)]]
 OperatorName = Annotated[str, BeforeValidator(_operator_name)]
 Operators = dict[OperatorName, dict[OperatorName, Annotated[int, Field(ge=0, le=10**9)]]]
-Splits = dict[RankName, Annotated[list[Annotated[tuple[str, int | None], BeforeValidator(_sub_rank)]], Field(min_length=1)]]
+Splits = dict[
+    RankName,
+    Annotated[list[Annotated[tuple[str, int | None], BeforeValidator(_sub_rank)]], Field(min_length=1)],
+]
 Line = Annotated[Einsum, BeforeValidator(_line)]
 Repeat = Annotated[int, Field(ge=1, le=10**9)]
 
@@ -167,7 +182,7 @@ class _NetworkSpec(Strict):
     parts: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
-# -- reading -------------------------------------------------------------------------------------------------------
+# -- reading
 
 
 @dataclass(frozen=True)
@@ -199,7 +214,11 @@ def read_workload(file: str | FilePath, ranks: Mapping[str, int] | None = None) 
     workload = reader.block(at(document.data, ("workload",)), ("workload",), overrides)
     unknown = [rank for rank in overrides.ranks if ("ranks", rank) not in overrides.used]
     if unknown and not reader.problems:
-        reader.add(f"the rank '{unknown[0]}' is not known", suggest(unknown[0], sorted(reader.known), "ranks"), ("workload", "ranks"))
+        reader.add(
+            f"the rank '{unknown[0]}' is not known",
+            suggest(unknown[0], sorted(reader.known), "ranks"),
+            ("workload", "ranks"),
+        )
     return reader.finish(workload)
 
 
@@ -224,9 +243,17 @@ def _check_file(document: Document) -> None:
     """``version: 1`` and a ``workload:`` block, nothing else."""
     data = document.data
     if not isinstance(data, dict):
-        document.fail([Problem(f"{show(data)} is no workload file", "a file starts with `version: 1`, then `workload:`")])
+        document.fail(
+            [
+                Problem(
+                    f"{show(data)} is no workload file", "a file starts with `version: 1`, then `workload:`"
+                )
+            ]
+        )
     problems = [
-        Problem(f"the key '{key}' is not known here", suggest(str(key), ["version", "workload"], "keys"), (key,))
+        Problem(
+            f"the key '{key}' is not known here", suggest(str(key), ["version", "workload"], "keys"), (key,)
+        )
         for key in data
         if key not in ("version", "workload")
     ]
@@ -234,7 +261,9 @@ def _check_file(document: Document) -> None:
     if "version" not in data:
         problems.append(Problem("is missing", "add `version: 1` here", ("version",)))
     elif version != 1 or isinstance(version, bool):
-        problems.append(Problem(f"{show(version)} is not a version that this einloom reads", "write 1", ("version",)))
+        problems.append(
+            Problem(f"{show(version)} is not a version that this einloom reads", "write 1", ("version",))
+        )
     if "workload" not in data:
         problems.append(Problem("is missing", "add `workload:` with ranks and a cascade", ("workload",)))
     if problems:
@@ -261,13 +290,19 @@ class _Reader:
     def block(self, data: Any, path: Path, inherited: _Inherited) -> Workload | None:
         """A kernel or a network; None if it has problems."""
         if not isinstance(data, dict):
-            self.add(f"{show(data)} is no workload", "write `name:`, `ranks:` and `cascade:` (or `parts:`)", path)
+            self.add(
+                f"{show(data)} is no workload", "write `name:`, `ranks:` and `cascade:` (or `parts:`)", path
+            )
             return None
         if "parts" not in data:
             cascade = self._kernel(data, path, inherited, data.get("name") or _stem(self.document))
             return None if cascade is None else self._guard(lambda: Workload(cascade.name, (cascade,)), path)
         if "cascade" in data:
-            self.add("the workload has both a cascade and parts", "keep one: a kernel has a cascade, a network has parts", (*path, "parts"))
+            self.add(
+                "the workload has both a cascade and parts",
+                "keep one: a kernel has a cascade, a network has parts",
+                (*path, "parts"),
+            )
             return None
         return self._network(data, path, inherited)
 
@@ -278,7 +313,7 @@ class _Reader:
             self.problems += [_item_path(problem, data, path) for problem in problems_of(error, path, model)]
             return None
 
-    # -- networks ----------------------------------------------------------------------------------------------------
+    # -- networks
 
     def _network(self, data: dict[str, Any], path: Path, inherited: _Inherited) -> Workload | None:
         spec = self._validated(_NetworkSpec, data, path)
@@ -312,19 +347,25 @@ class _Reader:
                 if (kind, name) not in mine.used and name != "default" and name not in ROLES:
                     self.add(f"no part uses '{name}'", suggest(name, known, kind), (*path, kind, name))
 
-    def _part(self, data: dict[str, Any], path: Path, inherited: _Inherited, position: int) -> tuple[Cascade, ...] | None:
+    def _part(
+        self, data: dict[str, Any], path: Path, inherited: _Inherited, position: int
+    ) -> tuple[Cascade, ...] | None:
         if "workload" not in data:
             cascade = self._kernel(data, path, inherited, data.get("name") or f"part{position + 1}")
             return None if cascade is None else (cascade,)
         spec = self._validated(_FilePartSpec, data, path)
         return None if spec is None else self._file_part(spec, path, inherited)
 
-    def _file_part(self, spec: _FilePartSpec, path: Path, inherited: _Inherited) -> tuple[Cascade, ...] | None:
+    def _file_part(
+        self, spec: _FilePartSpec, path: Path, inherited: _Inherited
+    ) -> tuple[Cascade, ...] | None:
         """The cascades of another file with this part's name, repeat and ranks."""
         file = FilePath(self.document.file).parent / spec.workload
         above = (*self.above, FilePath(self.document.file))
         if len(above) > MAX_FILES_DEEP or file.resolve() in [other.resolve() for other in above]:
-            self.add(f"'{spec.workload}' is read for itself", "a part names another file", (*path, "workload"))
+            self.add(
+                f"'{spec.workload}' is read for itself", "a part names another file", (*path, "workload")
+            )
             return None
         ranks = {**inherited.ranks, **_resolved(spec.ranks, inherited.ranks)}
         handed = replace(inherited, ranks=ranks, overrides=True, used=set())
@@ -338,16 +379,24 @@ class _Reader:
             return None
         for rank in spec.ranks:
             if ("ranks", rank) not in handed.used:
-                self.add(f"'{spec.workload}' has no rank '{rank}'", suggest(rank, sorted(reader.known), "ranks"), (*path, "ranks", rank))
+                self.add(
+                    f"'{spec.workload}' has no rank '{rank}'",
+                    suggest(rank, sorted(reader.known), "ranks"),
+                    (*path, "ranks", rank),
+                )
         inherited.used.update(handed.used)
         name = spec.name or workload.name
         single = len(workload.cascades) == 1
         return tuple(
-            replace(cascade, name=name if single else f"{name}.{cascade.name}", repeat=cascade.repeat * spec.repeat)
+            replace(
+                cascade,
+                name=name if single else f"{name}.{cascade.name}",
+                repeat=cascade.repeat * spec.repeat,
+            )
             for cascade in workload.cascades
         )
 
-    # -- kernels -----------------------------------------------------------------------------------------------------
+    # -- kernels
 
     def _kernel(self, data: dict[str, Any], path: Path, inherited: _Inherited, name: Any) -> Cascade | None:
         spec = self._validated(_KernelSpec, data, path)
@@ -366,14 +415,24 @@ class _Reader:
             return None
 
     def _ranks(
-        self, data: dict[str, Any], spec: _KernelSpec | None, path: Path, inherited: _Inherited, lines: Sequence[Einsum | None]
+        self,
+        data: dict[str, Any],
+        spec: _KernelSpec | None,
+        path: Path,
+        inherited: _Inherited,
+        lines: Sequence[Einsum | None],
     ) -> dict[str, int] | None:
         """Sizes of the ranks: the file's, overridden by what is handed down; a name stands for that rank's size."""
         written = spec.ranks if spec is not None else data.get("ranks", {})
         if not isinstance(written, dict):
             return None
         self.known |= set(written)
-        used = {name.lower() for line in lines if line is not None for name in (*line.variables, *_rank_names(line))}
+        used = {
+            name.lower()
+            for line in lines
+            if line is not None
+            for name in (*line.variables, *_rank_names(line))
+        }
         merged: dict[str, int | str] = dict(written)
         for rank, size in inherited.ranks.items():
             if rank in written or rank.lower() in used:
@@ -415,17 +474,28 @@ class _Reader:
         for position, item in enumerate(spec.cascade):
             for name, value in item.init.items():
                 if name != item.einsum.output.tensor:
-                    self.add(f"this line does not define {name}", f"it defines {item.einsum.output.tensor}",
-                             (*path, "cascade", position, "init", name))  # fmt: skip
+                    self.add(
+                        f"this line does not define {name}",
+                        f"it defines {item.einsum.output.tensor}",
+                        (*path, "cascade", position, "init", name),
+                    )
                 init[name] = value
         return {
-            "ranks": ranks, "einsums": einsums, "split": {rank: tuple(subs) for rank, subs in spec.split.items()},
-            "bits": bits, "weights": None if spec.weights is None else tuple(spec.weights), "operators": costs,
-            "init": init, "pad": spec.pad, "shapes": {k: tuple(v) for k, v in spec.shapes.items()},
+            "ranks": ranks,
+            "einsums": einsums,
+            "split": {rank: tuple(subs) for rank, subs in spec.split.items()},
+            "bits": bits,
+            "weights": None if spec.weights is None else tuple(spec.weights),
+            "operators": costs,
+            "init": init,
+            "pad": spec.pad,
+            "shapes": {k: tuple(v) for k, v in spec.shapes.items()},
             "outputs": tuple(spec.outputs),
-        }  # fmt: skip
+        }
 
-    def _check_lines(self, data: dict[str, Any], path: Path, ranks: dict[str, int] | None, lines: list[Einsum | None]) -> None:
+    def _check_lines(
+        self, data: dict[str, Any], path: Path, ranks: dict[str, int] | None, lines: list[Einsum | None]
+    ) -> None:
         """Beside mistakes of structure, report those of the lines that could be read."""
         split = data.get("split", {})
         operators = data.get("operators", {})
@@ -490,7 +560,9 @@ def _follow(rank: str, table: Mapping[str, Any]) -> Any:
 
 def _resolved(ranks: Mapping[str, int | str], above: Mapping[str, int | str]) -> dict[str, int | str]:
     """A part's ranks; a name stands for the network's rank of that name, if it has one."""
-    return {rank: _follow(size, above) or size if isinstance(size, str) else size for rank, size in ranks.items()}
+    return {
+        rank: _follow(size, above) or size if isinstance(size, str) else size for rank, size in ranks.items()
+    }
 
 
 def _readable_lines(data: Mapping[str, Any]) -> list[Einsum | None]:
@@ -522,8 +594,12 @@ def _item_path(problem: Problem, data: Any, prefix: Path) -> Problem:
 
 def _seen_from(error: SpecError, path: Path, file: str) -> list[Problem]:
     """Problems of another file: they keep their place there, or get this one."""
-    return [problem if problem.line else replace(problem, path=path, message=f"{problem.file}: {problem.message}", file="")
-            for problem in error.problems]  # fmt: skip
+    return [
+        problem
+        if problem.line
+        else replace(problem, path=path, message=f"{problem.file}: {problem.message}", file="")
+        for problem in error.problems
+    ]
 
 
 def _located(document: Document, problem: Problem) -> Problem:
@@ -531,7 +607,13 @@ def _located(document: Document, problem: Problem) -> Problem:
     mark = document.marks.get(problem.path)
     lines = document.text.splitlines()
     value = _value_at(document.data, problem.path)
-    if problem.file or mark is None or not isinstance(value, str) or mark.line > len(lines) or problem.path[-2:-1] == ("ranks",):
+    if (
+        problem.file
+        or mark is None
+        or not isinstance(value, str)
+        or mark.line > len(lines)
+        or problem.path[-2:-1] == ("ranks",)
+    ):
         return problem
     source = lines[mark.line - 1]
     start = mark.column - 1
@@ -542,7 +624,9 @@ def _located(document: Document, problem: Problem) -> Problem:
     if problem.offset == 0 and problem.length == 1:
         return problem  # the whole value
     column = start + problem.offset + 1
-    return replace(problem, file=document.file, line=mark.line, column=column, source=source, length=problem.length)
+    return replace(
+        problem, file=document.file, line=mark.line, column=column, source=source, length=problem.length
+    )
 
 
 def _value_at(data: Any, path: Path) -> Any:

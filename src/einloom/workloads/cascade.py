@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from einloom.errors import Problem, SpecError
 from einloom.workloads import counting
-from einloom.workloads.checks import Facts, Parts, Split, analyse
+from einloom.workloads.checks import analyse
 from einloom.workloads.einsum import Einsum
 from einloom.workloads.expressions import unique
+from einloom.workloads.facts import Facts, Parts, Split
 from einloom.workloads.sized import SizedEinsum
 
 if TYPE_CHECKING:
@@ -65,22 +66,39 @@ class Cascade:
         for name in ("ranks", "split", "bits", "operators", "init", "pad", "shapes"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         _check_numbers(self)
-        facts, problems = analyse(Parts(
-            self.ranks, self.split, self.bits, self.weights, self.operators, self.init, self.pad, self.shapes, self.outputs,
-            self.einsums,
-        ))  # fmt: skip
+        facts, problems = analyse(
+            Parts(
+                self.ranks,
+                self.split,
+                self.bits,
+                self.weights,
+                self.operators,
+                self.init,
+                self.pad,
+                self.shapes,
+                self.outputs,
+                self.einsums,
+            )
+        )
         if problems:
             raise SpecError(sorted(problems, key=_place))
         object.__setattr__(self, "_facts", facts)
-        consumed = {tensor for einsum in self.einsums for tensor in einsum.tensors if tensor != einsum.output.tensor}
+        consumed = {
+            tensor for einsum in self.einsums for tensor in einsum.tensors if tensor != einsum.output.tensor
+        }
         left = tuple(tensor for tensor in facts.producers if tensor not in consumed)
         object.__setattr__(self, "outputs", unique((*self.outputs, *left)))
         if not self.outputs:
-            raise SpecError(f"the cascade '{self.name}' has no output: every tensor is read by another line",
-                            "name what leaves it: `outputs: [Z]`", ("cascade",))  # fmt: skip
+            raise SpecError(
+                f"the cascade '{self.name}' has no output: every tensor is read by another line",
+                "name what leaves it: `outputs: [Z]`",
+                ("cascade",),
+            )
 
     @classmethod
-    def parse(cls, lines: Iterable[str], ranks: Mapping[str, int], name: str = "cascade", **parts: Any) -> Cascade:
+    def parse(
+        cls, lines: Iterable[str], ranks: Mapping[str, int], name: str = "cascade", **parts: Any
+    ) -> Cascade:
         """The cascade of ``lines``; ``parts`` are further attributes.
 
         >>> Cascade.parse(["Z[m,n] = A[m,k] * B[k,n]"], {"M": 2, "N": 3, "K": 4}).operations()
@@ -91,28 +109,43 @@ class Cascade:
     def with_ranks(self, **ranks: int) -> Cascade:
         """The same cascade with other sizes of ranks or of sub-ranks: ``with_ranks(P=128, M0=64)``."""
         split = {
-            rank: tuple((sub, ranks.get(sub, size)) for sub, size in subs) if any(sub in ranks for sub, _ in subs) else subs
+            rank: tuple((sub, ranks.get(sub, size)) for sub, size in subs)
+            if any(sub in ranks for sub, _ in subs)
+            else subs
             for rank, subs in self.split.items()
         }
         subs = {sub for parts in self.split.values() for sub, _ in parts}
         for rank in ranks:
             if rank not in self.ranks and rank not in subs:
-                raise SpecError(f"the cascade '{self.name}' has no rank '{rank}'", f"ranks: {', '.join((*self.ranks, *subs))}")
+                raise SpecError(
+                    f"the cascade '{self.name}' has no rank '{rank}'",
+                    f"ranks: {', '.join((*self.ranks, *subs))}",
+                )
         whole = {rank: ranks.get(rank, size) for rank, size in self.ranks.items()}
         return replace(self, ranks=whole, split=split)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, ({
-            "name": self.name, "ranks": dict(self.ranks), "einsums": self.einsums, "split": dict(self.split),
-            "bits": dict(self.bits), "weights": self.weights, "operators": {k: dict(v) for k, v in self.operators.items()},
-            "repeat": self.repeat, "init": dict(self.init), "pad": dict(self.pad), "shapes": dict(self.shapes),
-            "outputs": self.outputs,
-        },)  # fmt: skip
+        return _rebuild, (
+            {
+                "name": self.name,
+                "ranks": dict(self.ranks),
+                "einsums": self.einsums,
+                "split": dict(self.split),
+                "bits": dict(self.bits),
+                "weights": self.weights,
+                "operators": {k: dict(v) for k, v in self.operators.items()},
+                "repeat": self.repeat,
+                "init": dict(self.init),
+                "pad": dict(self.pad),
+                "shapes": dict(self.shapes),
+                "outputs": self.outputs,
+            },
+        )
 
     def __hash__(self) -> int:
         return hash((self.name, self.einsums, tuple(sorted(self.ranks.items()))))
 
-    # -- tensors -----------------------------------------------------------------------------------------------------
+    # -- tensors
 
     @property
     def facts(self) -> Facts:
@@ -128,9 +161,11 @@ class Cascade:
         """
         if self.facts.unsized:
             names = ", ".join(self.facts.unsized)
-            raise SpecError(f"the sub-ranks {names} of the cascade '{self.name}' have no size yet",
-                            f"give a number in split, for example {self.facts.unsized[0]}: 256, or let the mapper choose",
-                            ("split",))  # fmt: skip
+            raise SpecError(
+                f"the sub-ranks {names} of the cascade '{self.name}' have no size yet",
+                f"give a number in split, for example {self.facts.unsized[0]}: 256, or let the mapper choose",
+                ("split",),
+            )
         return self.facts.extents
 
     @cached_property
@@ -146,7 +181,9 @@ class Cascade:
     @cached_property
     def intermediates(self) -> tuple[str, ...]:
         """Tensors that are computed and do not leave the cascade."""
-        return tuple(name for name in self.tensors if name in self.facts.producers and name not in self.outputs)
+        return tuple(
+            name for name in self.tensors if name in self.facts.producers and name not in self.outputs
+        )
 
     @cached_property
     def weight_tensors(self) -> tuple[str, ...]:
@@ -157,8 +194,12 @@ class Cascade:
 
     def roles(self, tensor: str) -> tuple[str, ...]:
         """Roles of a tensor, the most specific first: weights, inputs, outputs, intermediates."""
-        found = (("weights", self.weight_tensors), ("inputs", self.inputs), ("outputs", self.outputs),
-                 ("intermediates", self.intermediates))  # fmt: skip
+        found = (
+            ("weights", self.weight_tensors),
+            ("inputs", self.inputs),
+            ("outputs", self.outputs),
+            ("intermediates", self.intermediates),
+        )
         return tuple(role for role, members in found if tensor in members)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
@@ -180,7 +221,7 @@ class Cascade:
                 return self.bits[key]
         return DEFAULT_BITS
 
-    # -- what others do with it --------------------------------------------------------------------------------------
+    # -- what others do with it
 
     def graph(self) -> networkx.DiGraph:
         """Nodes are tensors with their ``role``; an edge leads from a tensor to one computed from it.
@@ -248,7 +289,10 @@ class Workload:
             raise SpecError(f"the workload '{self.name}' has no cascade", "write `cascade:` or `parts:`")
         for name in names:
             if names.count(name) > 1:
-                raise SpecError(f"two parts of the workload '{self.name}' are named '{name}'", "give each part a name of its own")
+                raise SpecError(
+                    f"two parts of the workload '{self.name}' are named '{name}'",
+                    "give each part a name of its own",
+                )
 
     @property
     def repeat(self) -> int:
@@ -260,7 +304,10 @@ class Workload:
         for cascade in self.cascades:
             if cascade.name == name:
                 return cascade
-        raise SpecError(f"the workload '{self.name}' has no part '{name}'", f"parts: {', '.join(c.name for c in self.cascades)}")
+        raise SpecError(
+            f"the workload '{self.name}' has no part '{name}'",
+            f"parts: {', '.join(c.name for c in self.cascades)}",
+        )
 
     def operations(self) -> dict[str, int]:
         """Executions of each elementary operator, all parts with their repeats."""
@@ -293,17 +340,29 @@ def _check_numbers(cascade: Cascade) -> None:
     problems: list[Problem] = []
     for rank, size in cascade.ranks.items():
         if size < 1:
-            problems.append(Problem(f"the rank {rank} is {size}", "a rank has a size of at least 1", ("ranks", rank)))
+            problems.append(
+                Problem(f"the rank {rank} is {size}", "a rank has a size of at least 1", ("ranks", rank))
+            )
     for rank, subs in cascade.split.items():
         for sub, part in subs:
             if part is not None and part < 1:
-                problems.append(Problem(f"the sub-rank {sub} is {part}", "a sub-rank has a size of at least 1", ("split", rank)))
+                problems.append(
+                    Problem(
+                        f"the sub-rank {sub} is {part}",
+                        "a sub-rank has a size of at least 1",
+                        ("split", rank),
+                    )
+                )
     for tensor, width in cascade.bits.items():
         if width <= 0:
             problems.append(Problem(f"{tensor} has {width} bits", "write a number above 0", ("bits", tensor)))
     if cascade.repeat < 1:
-        problems.append(Problem(f"repeat is {cascade.repeat}", "write a whole number of at least 1", ("repeat",)))
+        problems.append(
+            Problem(f"repeat is {cascade.repeat}", "write a whole number of at least 1", ("repeat",))
+        )
     if not cascade.einsums:
-        problems.append(Problem("the cascade is empty", "add a line: - Z[m,n] = sum{k}(A[m,k] * B[k,n])", ("cascade",)))
+        problems.append(
+            Problem("the cascade is empty", "add a line: - Z[m,n] = sum{k}(A[m,k] * B[k,n])", ("cascade",))
+        )
     if problems:
         raise SpecError(problems)

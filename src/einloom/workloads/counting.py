@@ -52,14 +52,16 @@ def sized(cascade: Cascade) -> tuple[SizedEinsum, ...]:
         if problem is not None:
             problems.append(problem)
             continue
-        result.append(SizedEinsum(
-            name=einsum.name,
-            extents={variable: extents[variable] for variable in einsum.variables},
-            accesses=_accesses(cascade, einsum),
-            work=einsum.work(cascade.operators),
-            text=einsum.text,
-            notes=_notes(cascade, einsum),
-        ))  # fmt: skip
+        result.append(
+            SizedEinsum(
+                name=einsum.name,
+                extents={variable: extents[variable] for variable in einsum.variables},
+                accesses=_accesses(cascade, einsum),
+                work=einsum.work(cascade.operators),
+                text=einsum.text,
+                notes=_notes(cascade, einsum),
+            )
+        )
     if problems:
         raise SpecError(problems)
     return tuple(result)
@@ -69,17 +71,27 @@ def _not_countable(einsum: Einsum, line: int) -> Problem | None:
     """An Einsum is counted as one loop nest: one reduction, around every tensor that it reads."""
     if len(einsum.reductions) > 1:
         second = einsum.reductions[1]
-        return Problem(f"{einsum.name} has two reductions, {einsum.reductions[0].operator} and {second.operator}: that is two "
-                       "loop nests", f"split it into two Einsums, one for each, for example T[...] = {second}",
-                       ("cascade", line), offset=second.span[0], length=second.span[1])  # fmt: skip
+        return Problem(
+            f"{einsum.name} has two reductions, {einsum.reductions[0].operator} and {second.operator}: that is two "
+            "loop nests",
+            f"split it into two Einsums, one for each, for example T[...] = {second}",
+            ("cascade", line),
+            offset=second.span[0],
+            length=second.span[1],
+        )
     if not einsum.reductions:
         return None
     inside = references(einsum.reductions[0].body)
     for reference in references(einsum.expression):
         if not any(reference is other for other in inside):
-            return Problem(f"{einsum.name} reads {reference} outside of its reduction: that is two loop nests",
-                           f"split it into two Einsums: the reduction first, T[...] = {_shortened(einsum.reductions[0])}, then "
-                           "the rest with T[...]", ("cascade", line), offset=reference.span[0], length=reference.span[1])  # fmt: skip
+            return Problem(
+                f"{einsum.name} reads {reference} outside of its reduction: that is two loop nests",
+                f"split it into two Einsums: the reduction first, T[...] = {_shortened(einsum.reductions[0])}, then "
+                "the rest with T[...]",
+                ("cascade", line),
+                offset=reference.span[0],
+                length=reference.span[1],
+            )
     return None
 
 
@@ -152,7 +164,9 @@ def compulsory_traffic(cascade: Cascade) -> Traffic:
     for tensor, generation in cascade.facts.generations.items():
         if tensor in elements:  # what leaves the cascade is the last generation
             shape = cascade.shape(tensor)
-            elements[tensor] = math.prod(shape[:generation.dimension]) * math.prod(shape[generation.dimension + 1 :])
+            elements[tensor] = math.prod(shape[: generation.dimension]) * math.prod(
+                shape[generation.dimension + 1 :]
+            )
     bits = sum((cascade.bits_of(tensor) * count for tensor, count in elements.items()), Fraction(0))
     return Traffic(elements, bits)
 
@@ -164,8 +178,12 @@ Touched = list[tuple[tuple[int, ...], "np.ndarray[Any, Any]"]]
 def _distinct(cascade: Cascade, tensor: str, uses: Mapping[Reference, None]) -> int:
     """Size of the union of what the references touch, by inclusion and exclusion over equal groupings."""
     shape = cascade.shape(tensor)
-    boxes = list({tuple(_keyed(dims, at) for dims, at in sets): sets
-                  for sets in (_touched(cascade, reference, shape) for reference in uses)}.values())  # fmt: skip
+    boxes = list(
+        {
+            tuple(_keyed(dims, at) for dims, at in sets): sets
+            for sets in (_touched(cascade, reference, shape) for reference in uses)
+        }.values()
+    )
     if len(boxes) == 1:
         return math.prod(len(at) for _, at in boxes[0])
     groupings = {tuple(dims for dims, _ in box) for box in boxes}
@@ -175,7 +193,9 @@ def _distinct(cascade: Cascade, tensor: str, uses: Mapping[Reference, None]) -> 
     total = 0
     for count in range(1, len(flat) + 1):
         for some in combinations(flat, count):
-            total += (-1) ** (count + 1) * math.prod(len(set.intersection(*column)) for column in zip(*some, strict=True))
+            total += (-1) ** (count + 1) * math.prod(
+                len(set.intersection(*column)) for column in zip(*some, strict=True)
+            )
     return total
 
 
@@ -189,12 +209,16 @@ def _touched(cascade: Cascade, reference: Reference, shape: tuple[int, ...]) -> 
     for dimension, index in enumerate(reference.indices):
         mine = set(index.affine.variables)
         linked = [g for g in groups if any(mine & set(reference.indices[d].affine.variables) for d in g)]
-        groups = [g for g in groups if g not in linked] + [sorted([dimension, *(d for g in linked for d in g)])]
+        groups = [g for g in groups if g not in linked] + [
+            sorted([dimension, *(d for g in linked for d in g)])
+        ]
     groups.sort()
     return [(tuple(group), _coordinates(cascade, reference, group, shape)) for group in groups]
 
 
-def _coordinates(cascade: Cascade, reference: Reference, group: list[int], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def _coordinates(
+    cascade: Cascade, reference: Reference, group: list[int], shape: tuple[int, ...]
+) -> np.ndarray[Any, Any]:
     extents = cascade.extents
     affines = [reference.indices[d].affine for d in group]
     if len(group) == 1:
@@ -202,8 +226,16 @@ def _coordinates(cascade: Cascade, reference: Reference, group: list[int], shape
     else:
         names = list(dict.fromkeys(v for a in affines for v in a.variables))
         if math.prod(extents[v] for v in names) > MAX_POINTS:
-            raise SpecError(f"the elements that {reference} touches are too many to count exactly", "scale the ranks down")
-        grid = dict(zip(names, np.meshgrid(*(np.arange(extents[v]) for v in names), indexing="ij", sparse=True), strict=True))
+            raise SpecError(
+                f"the elements that {reference} touches are too many to count exactly", "scale the ranks down"
+            )
+        grid = dict(
+            zip(
+                names,
+                np.meshgrid(*(np.arange(extents[v]) for v in names), indexing="ij", sparse=True),
+                strict=True,
+            )
+        )
         shape_of_grid = np.broadcast_shapes(*(axis.shape for axis in grid.values()))
         columns = [np.broadcast_to(_linear(a, grid, extents), shape_of_grid).ravel() for a in affines]
         values = np.unique(np.stack(columns, axis=1), axis=0)
@@ -222,7 +254,10 @@ def _values(affine: Affine, extents: Mapping[str, int]) -> np.ndarray[Any, Any]:
     """Distinct values of an index, sorted: a mask over its range, shifted once per step of each variable."""
     low, high = bounds(affine, extents)
     if high - low > MAX_POINTS * 4:
-        raise SpecError(f"the index '{affine}' runs over {high - low + 1} values, too many to count exactly", "scale the ranks down")
+        raise SpecError(
+            f"the index '{affine}' runs over {high - low + 1} values, too many to count exactly",
+            "scale the ranks down",
+        )
     mask = np.ones(1, dtype=bool)
     for coefficient, name in sorted(affine.terms, key=lambda term: -extents[term[1]]):
         if name[0].isupper():
@@ -240,7 +275,9 @@ def _values(affine: Affine, extents: Mapping[str, int]) -> np.ndarray[Any, Any]:
 
 def _enumerated(boxes: list[Touched], shape: tuple[int, ...]) -> int:
     if math.prod(shape) > MAX_POINTS:
-        raise SpecError(f"a tensor of shape {shape} is read in too many ways to count exactly", "scale the ranks down")
+        raise SpecError(
+            f"a tensor of shape {shape} is read in too many ways to count exactly", "scale the ranks down"
+        )
     mask = np.zeros(shape, dtype=bool)
     for box in boxes:
         index: list[Any] = [None] * len(shape)

@@ -189,7 +189,9 @@ def operator_of(node: Expression) -> str | None:
     return "neg" if isinstance(node, Negation) else None
 
 
-def _operations(node: Expression, scope: frozenset[str], costs: Costs) -> Iterator[tuple[str, frozenset[str], int]]:
+def _operations(
+    node: Expression, scope: frozenset[str], costs: Costs
+) -> Iterator[tuple[str, frozenset[str], int]]:
     """(elementary operator, variables it runs over, count) of ``node`` and all below it."""
     if not references(node):
         return

@@ -98,7 +98,11 @@ class Number:
     def __str__(self) -> str:
         if self.value == float("inf"):
             return "inf"
-        return str(int(self.value)) if self.value == int(self.value) and self.value < 10**15 else repr(self.value)
+        return (
+            str(int(self.value))
+            if self.value == int(self.value) and self.value < 10**15
+            else repr(self.value)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,9 @@ def tokenize(text: str) -> list[Token]:
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
             position += len(text[position:]) - len(text[position:].lstrip())
-            fail(f"'{text[position]}' does not belong in an Einsum", _character_hint(text[position]), position)
+            fail(
+                f"'{text[position]}' does not belong in an Einsum", _character_hint(text[position]), position
+            )
         tokens.append(Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
         position = match.end()
     return tokens
@@ -105,7 +107,7 @@ class _Parser:
         self._at = 0
         self._depth = 0
 
-    # -- tokens ------------------------------------------------------------------------------------------------------
+    # -- tokens
 
     @property
     def _token(self) -> Token:
@@ -139,25 +141,34 @@ class _Parser:
         last = self._tokens[self._at - 1]
         return start, last.offset + len(last.text) - start
 
-    # -- rules -------------------------------------------------------------------------------------------------------
+    # -- rules
 
     def statement(self) -> Statement:
         """stmt := tensor "=" expr"""
         if self._token.kind == "end":
             self._fail("the line is empty", "for example: Z[m,n] = sum{k}(A[m,k] * B[k,n])")
         if not any(token.text == "=" and self._outside(i) for i, token in enumerate(self._tokens)):
-            fail("the Einsum has no output", f"write what it computes: Z[...] = {self._text.strip()}",
-                 self._token.offset, len(self._text.strip()))  # fmt: skip
+            fail(
+                "the Einsum has no output",
+                f"write what it computes: Z[...] = {self._text.strip()}",
+                self._token.offset,
+                len(self._text.strip()),
+            )
         if self._token.text == "=":
             self._fail("the Einsum has no output", f"write what it computes: Z[...] {self._text.strip()}")
         output = self._tensor()
         self._expect("=", "an Einsum is `output = expression`")
         if self._token.kind == "end":
-            fail("nothing follows the '='", "write the expression, for example sum{k}(A[m,k] * B[k,n])",
-                 self._tokens[self._at - 1].offset)  # fmt: skip
+            fail(
+                "nothing follows the '='",
+                "write the expression, for example sum{k}(A[m,k] * B[k,n])",
+                self._tokens[self._at - 1].offset,
+            )
         expression = self._expression()
         if self._token.kind != "end":
-            self._fail(f"{self._token.shown} is left over", "join terms with + - * /, close every bracket once")
+            self._fail(
+                f"{self._token.shown} is left over", "join terms with + - * /, close every bracket once"
+            )
         return Statement(output, expression)
 
     def _outside(self, index: int) -> bool:
@@ -189,7 +200,9 @@ class _Parser:
         """unary := "-" unary | atom"""
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            self._fail(f"the expression is nested more than {MAX_DEPTH} deep", "split it into several Einsums")
+            self._fail(
+                f"the expression is nested more than {MAX_DEPTH} deep", "split it into several Einsums"
+            )
         start = self._token.offset
         node: Expression
         if self._accept("-"):
@@ -214,7 +227,10 @@ class _Parser:
             inner = self._expression()
             self._expect(")", f"close the bracket that opens at character {token.offset + 1}")
             return inner
-        self._fail(f"expected a tensor, a number or an operator, found {token.shown}", "for example A[m,k], 0.5, exp(x)")
+        self._fail(
+            f"expected a tensor, a number or an operator, found {token.shown}",
+            "for example A[m,k], 0.5, exp(x)",
+        )
 
     def _word(self) -> Expression:
         """reduce := OP "{" VAR ("," VAR)* ["|" guard] "}" "(" expr ")"     call := OP "(" expr ("," expr)* ")" """
@@ -224,12 +240,18 @@ class _Parser:
         if self._token.text == "{":
             return self._reduction(token)
         if self._token.text == "[":
-            self._fail(f"'{token.text}' is lower case: tensor names begin with a capital",
-                       f"write {token.text[0].upper()}{token.text[1:]}[...]. {CONVENTION}", token)  # fmt: skip
+            self._fail(
+                f"'{token.text}' is lower case: tensor names begin with a capital",
+                f"write {token.text[0].upper()}{token.text[1:]}[...]. {CONVENTION}",
+                token,
+            )
         if self._token.text != "(":
-            self._fail(f"'{token.text}' is a rank variable or an operator, not a value",
-                       f"a value is a tensor with its index, A[{token.text}], or an operator with its argument, "
-                       f"{token.text}(x)", token)  # fmt: skip
+            self._fail(
+                f"'{token.text}' is a rank variable or an operator, not a value",
+                f"a value is a tensor with its index, A[{token.text}], or an operator with its argument, "
+                f"{token.text}(x)",
+                token,
+            )
         self._next()
         arguments = [self._expression()]
         while self._accept(","):
@@ -243,12 +265,16 @@ class _Parser:
         while True:
             variable = self._variable()
             if variable.text in variables:
-                self._fail(f"the variable '{variable.text}' stands twice", "name each rank variable once", variable)
+                self._fail(
+                    f"the variable '{variable.text}' stands twice", "name each rank variable once", variable
+                )
             variables.append(variable.text)
             if not self._accept(","):
                 break
         guard = self._guard() if self._accept("|") else None
-        self._expect("}", f"write {operator.text}{{k}}(...) or, with a guard, {operator.text}{{k | k<=m}}(...)")
+        self._expect(
+            "}", f"write {operator.text}{{k}}(...) or, with a guard, {operator.text}{{k | k<=m}}(...)"
+        )
         self._expect("(", f"put the body into brackets: {operator.text}{{{','.join(variables)}}}(...)")
         body = self._expression()
         self._expect(")", f"close the bracket of {operator.text}{{{','.join(variables)}}}(")
@@ -257,9 +283,17 @@ class _Parser:
     def _variable(self) -> Token:
         token = self._next()
         if token.kind == "name":
-            self._fail(f"'{token.text}' is a rank, a rank variable is meant", f"{CONVENTION}: write {token.text.lower()}", token)
+            self._fail(
+                f"'{token.text}' is a rank, a rank variable is meant",
+                f"{CONVENTION}: write {token.text.lower()}",
+                token,
+            )
         if token.kind != "word":
-            self._fail(f"expected a rank variable, found {token.shown}", f"for example sum{{k}}(...). {CONVENTION}", token)
+            self._fail(
+                f"expected a rank variable, found {token.shown}",
+                f"for example sum{{k}}(...). {CONVENTION}",
+                token,
+            )
         return token
 
     def _guard(self) -> Guard:
@@ -267,23 +301,34 @@ class _Parser:
         left = self._affine()
         relation = self._accept(*RELATIONS)
         if relation is None:
-            self._fail(f"expected a comparison, found {self._token.shown}", f"write one of: {' '.join(RELATIONS)}")
+            self._fail(
+                f"expected a comparison, found {self._token.shown}", f"write one of: {' '.join(RELATIONS)}"
+            )
         return Guard(left, relation.text, self._affine())
 
     def _tensor(self) -> Reference:
         """tensor := NAME "[" [index ("," index)*] "]" """
         token = self._next()
         if token.kind == "word":
-            self._fail(f"'{token.text}' is lower case: tensor names begin with a capital",
-                       f"write {token.text[0].upper()}{token.text[1:]}[...]. {CONVENTION}", token)  # fmt: skip
+            self._fail(
+                f"'{token.text}' is lower case: tensor names begin with a capital",
+                f"write {token.text[0].upper()}{token.text[1:]}[...]. {CONVENTION}",
+                token,
+            )
         if token.kind != "name":
             self._fail(f"expected a tensor, found {token.shown}", "for example Z[m,n]", token)
         if self._token.text in ("(", "{"):
-            self._fail(f"'{token.text}' is upper case: operators are lower case", f"write {token.text.lower()}{self._token.text}",
-                       token)  # fmt: skip
+            self._fail(
+                f"'{token.text}' is upper case: operators are lower case",
+                f"write {token.text.lower()}{self._token.text}",
+                token,
+            )
         if self._token.text != "[":
-            self._fail(f"the tensor '{token.text}' has no index",
-                       f"write {token.text}[m,n] with its rank variables, or {token.text}[] for a scalar", token)  # fmt: skip
+            self._fail(
+                f"the tensor '{token.text}' has no index",
+                f"write {token.text}[m,n] with its rank variables, or {token.text}[] for a scalar",
+                token,
+            )
         self._next()
         indices: list[Index] = []
         if not self._accept("]"):
@@ -298,7 +343,9 @@ class _Parser:
         if self._following.text == "=":
             rank = self._next()
             if rank.kind != "name":
-                self._fail(f"'{rank.text}' is no rank", f"write RANK=affine, for example H=2*p+r. {CONVENTION}", rank)
+                self._fail(
+                    f"'{rank.text}' is no rank", f"write RANK=affine, for example H=2*p+r. {CONVENTION}", rank
+                )
             self._next()
             return Index(self._affine(), rank.text)
         return Index(self._affine())
@@ -326,11 +373,16 @@ class _Parser:
         token = self._next()
         if token.kind in ("name", "word"):
             if self._token.text == "*":
-                self._fail(f"the factor of '{token.text}' must be a whole number in front",
-                           f"write 2*{token.text}; indices are sums of whole multiples of rank variables")  # fmt: skip
+                self._fail(
+                    f"the factor of '{token.text}' must be a whole number in front",
+                    f"write 2*{token.text}; indices are sums of whole multiples of rank variables",
+                )
             if self._token.text in ("[", "(", "{"):
-                self._fail(f"'{token.text}{self._token.text}' does not belong in an index",
-                           "indices are sums of whole multiples of rank variables, for example 2*p+r", token)  # fmt: skip
+                self._fail(
+                    f"'{token.text}{self._token.text}' does not belong in an index",
+                    "indices are sums of whole multiples of rank variables, for example 2*p+r",
+                    token,
+                )
             return 1, token.text
         if token.kind == "number":
             if not token.text.isdigit():

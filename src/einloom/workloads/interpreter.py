@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from einloom.errors import Problem, SpecError
-from einloom.workloads.checks import Step, did_you_mean
 from einloom.workloads.einsum import Einsum
 from einloom.workloads.expressions import (
     Affine,
@@ -27,6 +26,7 @@ from einloom.workloads.expressions import (
     Reduction,
     Reference,
 )
+from einloom.workloads.facts import Step, did_you_mean
 from einloom.workloads.operators import Operator, operator_named
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ def run(cascade: Cascade, inputs: Mapping[str, Array]) -> dict[str, Array]:
 
 def _checked_inputs(cascade: Cascade, inputs: Mapping[str, Array]) -> dict[str, Array]:
     problems = [
-        Problem(f"'{name}' is no input of the cascade '{cascade.name}'", did_you_mean(name, cascade.inputs, "inputs"))
+        Problem(
+            f"'{name}' is no input of the cascade '{cascade.name}'",
+            did_you_mean(name, cascade.inputs, "inputs"),
+        )
         for name in inputs
         if name not in cascade.inputs
     ]
@@ -76,7 +79,9 @@ def _checked_inputs(cascade: Cascade, inputs: Mapping[str, Array]) -> dict[str, 
             continue
         values[name] = np.asarray(inputs[name])
         if values[name].shape != shape:
-            problems.append(Problem(f"the input {name} has the shape {values[name].shape}", f"its shape is {shape}"))
+            problems.append(
+                Problem(f"the input {name} has the shape {values[name].shape}", f"its shape is {shape}")
+            )
     if problems:
         raise SpecError(problems)
     return values
@@ -110,13 +115,17 @@ def _assign(cascade: Cascade, einsum: Einsum, fixed: Mapping[str, int], values: 
 class _Evaluation:
     """One Einsum over its iteration space; axis i of every array belongs to variable i."""
 
-    def __init__(self, cascade: Cascade, einsum: Einsum, fixed: Mapping[str, int], values: Mapping[str, Array]) -> None:
+    def __init__(
+        self, cascade: Cascade, einsum: Einsum, fixed: Mapping[str, int], values: Mapping[str, Array]
+    ) -> None:
         self.cascade, self.fixed, self.values = cascade, fixed, values
         self.axis = {variable: i for i, variable in enumerate(einsum.variables)}
         points = math.prod(self.extent(variable) for variable in einsum.variables)
         if points > MAX_POINTS:
-            raise SpecError(f"{einsum.name} has {points} points, more than are executed at once ({MAX_POINTS})",
-                            "scale its ranks down: cascade.with_ranks(M=8, ...)")  # fmt: skip
+            raise SpecError(
+                f"{einsum.name} has {points} points, more than are executed at once ({MAX_POINTS})",
+                "scale its ranks down: cascade.with_ranks(M=8, ...)",
+            )
 
     def extent(self, variable: str) -> int:
         return 1 if variable in self.fixed else self.cascade.extents[variable]
@@ -200,6 +209,8 @@ class _Evaluation:
 def _meaning(name: str) -> Operator:
     operator = operator_named(name)
     if operator is None:
-        raise SpecError(f"the operator '{name}' has a cost but no meaning, so it cannot be executed",
-                        f"register_operator(Operator('{name}', function))")  # fmt: skip
+        raise SpecError(
+            f"the operator '{name}' has a cost but no meaning, so it cannot be executed",
+            f"register_operator(Operator('{name}', function))",
+        )
     return operator

@@ -56,7 +56,9 @@ def register_operator(operator: Operator) -> Operator:
         SpecError: The name is taken, or is no operator name (small letter first).
     """
     if not (operator.name[:1].islower() and operator.name.isidentifier()):
-        raise SpecError(f"'{operator.name}' is no operator name", "operator names begin with a small letter: gelu")
+        raise SpecError(
+            f"'{operator.name}' is no operator name", "operator names begin with a small letter: gelu"
+        )
     if operator.name in _REGISTRY:
         raise SpecError(f"the operator '{operator.name}' is registered already", "choose another name")
     _REGISTRY[operator.name] = operator

@@ -7,9 +7,9 @@ through generations iterate together over one rank variable.
 from __future__ import annotations
 
 from einloom.errors import Problem
-from einloom.workloads.checks import Facts, Parts, Step
 from einloom.workloads.einsum import Einsum
 from einloom.workloads.expressions import Affine, Reference, references
+from einloom.workloads.facts import Facts, Parts, Step
 
 
 def execution_order(parts: Parts, facts: Facts) -> list[Problem]:
@@ -48,7 +48,12 @@ def _too_early(line: int, einsum: Einsum, reference: Reference, facts: Facts) ->
         affine = reference.indices[generation.dimension].affine
         shifted = affine.shifted
         iterates = generation.variable in einsum.output.variables
-        if shifted is not None and shifted[0] == generation.variable and iterates and shifted[1] < generation.lag:
+        if (
+            shifted is not None
+            and shifted[0] == generation.variable
+            and iterates
+            and shifted[1] < generation.lag
+        ):
             return []
         if not affine.terms and affine.constant < generation.lag:
             return []
@@ -88,11 +93,15 @@ def _recurrences(needs: list[set[int]]) -> list[tuple[int, ...]]:
 def _iterated(group: tuple[int, ...], einsums: list[Einsum], facts: Facts) -> str:
     """The rank variable of the generations in a recurrence."""
     return next(
-        generation.variable for line in group if (generation := facts.generations.get(einsums[line].output.tensor)) is not None
+        generation.variable
+        for line in group
+        if (generation := facts.generations.get(einsums[line].output.tensor)) is not None
     )
 
 
-def _leaves_recurrence(group: tuple[int, ...], variable: str, einsums: list[Einsum], facts: Facts) -> list[Problem]:
+def _leaves_recurrence(
+    group: tuple[int, ...], variable: str, einsums: list[Einsum], facts: Facts
+) -> list[Problem]:
     """Inside a recurrence every line iterates over its variable and reads the others at it."""
     problems: list[Problem] = []
     inside = {einsums[line].output.tensor for line in group}
@@ -100,8 +109,14 @@ def _leaves_recurrence(group: tuple[int, ...], variable: str, einsums: list[Eins
     for line in group:
         einsum = einsums[line]
         if variable not in einsum.output.variables:
-            problems.append(Problem(f"{einsum.output} depends on the recurrence of {names} and feeds it, but does not iterate "
-                                    f"over {variable}", f"write {variable} into its left side", ("cascade", line)))  # fmt: skip
+            problems.append(
+                Problem(
+                    f"{einsum.output} depends on the recurrence of {names} and feeds it, but does not iterate "
+                    f"over {variable}",
+                    f"write {variable} into its left side",
+                    ("cascade", line),
+                )
+            )
     if problems:
         return problems
     for line in group:
@@ -112,9 +127,15 @@ def _leaves_recurrence(group: tuple[int, ...], variable: str, einsums: list[Eins
             generation = facts.generations.get(reference.tensor)
             initial = generation is not None and not affine.terms and affine.constant < generation.lag
             if not _at_variable(affine, variable) and not initial:
-                problems.append(Problem(f"'{affine}' reaches out of the recurrence over {variable}",
-                                        f"inside it {reference.tensor} is read at {variable} or an earlier generation",
-                                        ("cascade", line), offset=affine.span[0], length=affine.span[1]))  # fmt: skip
+                problems.append(
+                    Problem(
+                        f"'{affine}' reaches out of the recurrence over {variable}",
+                        f"inside it {reference.tensor} is read at {variable} or an earlier generation",
+                        ("cascade", line),
+                        offset=affine.span[0],
+                        length=affine.span[1],
+                    )
+                )
     return problems
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from einloom.errors import Problem
-from einloom.workloads.checks import Facts, Parts
 from einloom.workloads.einsum import bounds
 from einloom.workloads.expressions import Index, Reference, Span, references
+from einloom.workloads.facts import Facts, Parts, did_you_mean
 
 Use = tuple[int, Reference]
 """A reference and the line that it stands in."""
@@ -63,12 +63,21 @@ class _Tensor:
         rank = len(first.indices)
         for line, reference in self.uses[1:]:
             if len(reference.indices) != rank:
-                self.add(line, reference.span, f"{reference} has {len(reference.indices)} indices, {first} has {rank}",
-                         f"give {self.name} the same number of indices everywhere")  # fmt: skip
+                self.add(
+                    line,
+                    reference.span,
+                    f"{reference} has {len(reference.indices)} indices, {first} has {rank}",
+                    f"give {self.name} the same number of indices everywhere",
+                )
         given = self.parts.shapes.get(self.name)
         if given is not None and len(given) != rank:
-            self.problems.append(Problem(f"the shape of {self.name} has {len(given)} sizes, {first} has {rank} indices",
-                                         f"write one size or rank for each index of {first}", ("shapes", self.name)))  # fmt: skip
+            self.problems.append(
+                Problem(
+                    f"the shape of {self.name} has {len(given)} sizes, {first} has {rank} indices",
+                    f"write one size or rank for each index of {first}",
+                    ("shapes", self.name),
+                )
+            )
         if self.problems:
             return self.problems
         self._labels(rank)
@@ -92,14 +101,20 @@ class _Tensor:
                     continue
                 name = name or label
                 if label != name:
-                    self.add(line, reference.indices[dimension].affine.span,
-                             f"index {dimension + 1} of {self.name} has the rank {name}, not {label}",
-                             f"write {name}=... in each {self.name}[...]")  # fmt: skip
+                    self.add(
+                        line,
+                        reference.indices[dimension].affine.span,
+                        f"index {dimension + 1} of {self.name} has the rank {name}, not {label}",
+                        f"write {name}=... in each {self.name}[...]",
+                    )
                 elif self.produced and self.facts.extents[label] != self.facts.shapes[self.name][dimension]:
-                    self.add(line, reference.indices[dimension].affine.span,
-                             f"index {dimension + 1} of {self.name} has {self.facts.shapes[self.name][dimension]} coordinates, "
-                             f"the rank {label} has {self.facts.extents[label]}", "name the rank that the line which "
-                             f"defines {self.name} has there")  # fmt: skip
+                    self.add(
+                        line,
+                        reference.indices[dimension].affine.span,
+                        f"index {dimension + 1} of {self.name} has {self.facts.shapes[self.name][dimension]} coordinates, "
+                        f"the rank {label} has {self.facts.extents[label]}",
+                        f"name the rank that the line which defines {self.name} has there",
+                    )
 
     def _input_extent(self, dimension: int, given: Sequence[int | str] | None) -> int:
         if given is not None:
@@ -108,11 +123,14 @@ class _Tensor:
                 return size
             if size in self.facts.extents:
                 return self.facts.extents[size]
-            from einloom.workloads.checks import did_you_mean
-
             ranks = [rank for rank in self.facts.extents if rank[0].isupper()]
-            self.problems.append(Problem(f"the rank '{size}' has no size", did_you_mean(size, ranks, "ranks"),
-                                         ("shapes", self.name, dimension)))  # fmt: skip
+            self.problems.append(
+                Problem(
+                    f"the rank '{size}' has no size",
+                    did_you_mean(size, ranks, "ranks"),
+                    ("shapes", self.name, dimension),
+                )
+            )
             return 1
         indices = [reference.indices[dimension] for _, reference in self.uses]
         for index in indices:
@@ -121,12 +139,19 @@ class _Tensor:
         ranges = [bounds(index.affine, self.facts.extents) for index in indices]
         if not self.padded:
             return max(high for _, high in ranges) + 1
-        inside = [high + 1 for index, (_, high) in zip(indices, ranges, strict=True) if index.affine.plain is not None]
+        inside = [
+            high + 1
+            for index, (_, high) in zip(indices, ranges, strict=True)
+            if index.affine.plain is not None
+        ]
         if not inside:
             line, reference = self.uses[0]
-            self.add(line, reference.indices[dimension].affine.span,
-                     f"{self.name} is padded, so the size of its index {dimension + 1} does not follow from '{indices[0]}'",
-                     f"name its rank, H={indices[0].affine}, or give `shapes: {{{self.name}: [...]}}`")  # fmt: skip
+            self.add(
+                line,
+                reference.indices[dimension].affine.span,
+                f"{self.name} is padded, so the size of its index {dimension + 1} does not follow from '{indices[0]}'",
+                f"name its rank, H={indices[0].affine}, or give `shapes: {{{self.name}: [...]}}`",
+            )
             return 1
         return max(inside)
 
@@ -137,18 +162,28 @@ class _Tensor:
         where = f"index {dimension + 1} of {reference}"
         span = index.affine.span
         if (low < 0 or high >= extent) and not self.padded:
-            self.add(line, span, f"{where} runs from {low} to {high}, {self.name} has coordinates 0 to {extent - 1}",
-                     f"change the index or a rank, or give a value outside: `pad: {{{self.name}: 0}}`")  # fmt: skip
+            self.add(
+                line,
+                span,
+                f"{where} runs from {low} to {high}, {self.name} has coordinates 0 to {extent - 1}",
+                f"change the index or a rank, or give a value outside: `pad: {{{self.name}: 0}}`",
+            )
             return
         plain = index.affine.plain
         if plain is None or index.rank is not None or self._counts_generations(dimension):
             return
-        expected = extent if self.produced or self.parts.shapes.get(self.name) else self._first_plain(dimension)
+        expected = (
+            extent if self.produced or self.parts.shapes.get(self.name) else self._first_plain(dimension)
+        )
         if self.facts.extents[plain] != expected:
             rank = plain.upper()
-            self.add(line, span, f"{where} runs over {self.facts.extents[plain]} coordinates ({rank}), elsewhere "
-                     f"{self.name} has {expected} there", "make the ranks equal; if a part is meant, name the rank of the "
-                     f"dimension: RANK={plain}")  # fmt: skip
+            self.add(
+                line,
+                span,
+                f"{where} runs over {self.facts.extents[plain]} coordinates ({rank}), elsewhere "
+                f"{self.name} has {expected} there",
+                f"make the ranks equal; if a part is meant, name the rank of the dimension: RANK={plain}",
+            )
 
     def _counts_generations(self, dimension: int) -> bool:
         generation = self.facts.generations.get(self.name)

@@ -86,8 +86,14 @@ class SizedEinsum:
 
     def __reduce__(self) -> tuple[object, ...]:
         return SizedEinsum, (
-            self.name, dict(self.extents), self.accesses, self.work, self.text, self.notes, dict(self.flatten),
-        )  # fmt: skip
+            self.name,
+            dict(self.extents),
+            self.accesses,
+            self.work,
+            self.text,
+            self.notes,
+            dict(self.flatten),
+        )
 
     @property
     def output(self) -> Access:
@@ -140,12 +146,18 @@ class SizedEinsum:
         return (
             tuple(self.extents.values()),
             tuple(
-                (tuple(tuple((order[v], c) for v, c in dim) for dim in a.dims), a.role, a.bits, a.weight,
-                 a.workload_input, a.workload_output)
+                (
+                    tuple(tuple((order[v], c) for v, c in dim) for dim in a.dims),
+                    a.role,
+                    a.bits,
+                    a.weight,
+                    a.workload_input,
+                    a.workload_output,
+                )
                 for a in self.accesses
             ),
             tuple((w.operator, tuple(sorted(order[v] for v in w.variables)), w.count) for w in self.work),
-        )  # fmt: skip
+        )
 
 
 def _flatten(einsum: SizedEinsum, name: str, group: tuple[str, ...]) -> SizedEinsum:
@@ -186,7 +198,9 @@ def _check_group(einsum: SizedEinsum, name: str, group: tuple[str, ...]) -> None
         if group.count(variable) > 1:
             raise MappingError(f"flatten {name} names '{variable}' twice", "name each rank variable once")
     if name in einsum.extents and name not in group:
-        raise MappingError(f"'{name}' is a rank variable of {einsum.name} already", "flatten under another name")
+        raise MappingError(
+            f"'{name}' is a rank variable of {einsum.name} already", "flatten under another name"
+        )
     kept = [variable for variable in group if variable in einsum.output.variables]
     if kept and len(kept) < len(group):
         reduced = [variable for variable in group if variable not in kept]
@@ -205,7 +219,10 @@ def _flat_dims(dims: tuple[Dim, ...], name: str, members: frozenset[str]) -> tup
     whole = plain and len(touched) == len(members) and {dim[0][0] for dim in touched} == members
     untouched = {variable for dim in dims if dim not in touched for variable, _ in dim}
     left = dict.fromkeys(variable for dim in touched for variable, _ in dim if variable not in members)
-    merged: tuple[Dim, ...] = (((name, 1),), *(((variable, 1),) for variable in left if variable not in untouched))
+    merged: tuple[Dim, ...] = (
+        ((name, 1),),
+        *(((variable, 1),) for variable in left if variable not in untouched),
+    )
     result: list[Dim] = []
     for dim in dims:
         if dim not in touched:
