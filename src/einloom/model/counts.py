@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,15 +61,16 @@ def _slack(structure: Structure) -> float:
     return 4.0 * max(widths) * (len(structure.slots) + 1)
 
 
-def count(batch: Batch) -> Iterator[tuple[int, Holder, Counts]]:
-    """(access, holder, counts) for every holder of every access, outermost first."""
+def count(batch: Batch, level: int | None = None) -> Iterator[tuple[int, Holder, Counts]]:
+    """(access, holder, counts) for every holder of every access (at one place of the path), outermost first."""
     structure = batch.structure
     by_outer = {(link.access, link.outer): link for link in structure.links}
     for i, chain in enumerate(structure.chains):
         incoming: Link | None = None
         for holder in chain:
             outgoing = by_outer[i, holder]
-            yield i, holder, _holder_counts(batch, incoming, outgoing)
+            if level is None or level == holder.level:
+                yield i, holder, _holder_counts(batch, incoming, outgoing)
             incoming = outgoing
 
 
@@ -156,12 +157,16 @@ def axis_used(batch: Batch, fanout: str, axis: str) -> Array:
     return math.prod(each, start=np.ones_like(batch.like))
 
 
-def visits(batch: Batch, holder: Holder, variables: frozenset[str]) -> Array:
-    """Tiles that a tensor indexed by ``variables`` has at a holder, one after the other. Shape ``(candidates,)``."""
+def visits(batch: Batch, reach: Mapping[str, int]) -> Array:
+    """Times that a set of tiles changes, plus one. Shape ``(candidates,)``.
+
+    Args:
+        reach: For each variable that indexes one of the tiles, the loops of the nest outside the hold.
+    """
     structure = batch.structure
     one = np.ones_like(batch.like)
     total = one
-    for loop, slot in enumerate(structure.slots[: holder.position]):
+    for loop, slot in enumerate(structure.slots[: max(reach.values(), default=0)]):
         if slot.fanout or slot.variable not in structure.extents:
             continue
         every, still = one, one
@@ -169,10 +174,9 @@ def visits(batch: Batch, holder: Holder, variables: frozenset[str]) -> Array:
             outside = _periods(batch, var, loop)
             if var == slot.variable:
                 moves = _periods(batch, var, loop + 1) - outside
-                every, still = every * moves, still * (0 if var in variables else moves)
+                every, still = every * moves, still * (0 if loop < reach.get(var, 0) else moves)
             else:
-                every = every * outside
-                still = still * (_still(batch, var, loop, holder) if var in variables else outside)
+                every, still = every * outside, still * _still(batch, var, loop, reach.get(var, 0))
         total = total + every - still
     return total
 
@@ -182,11 +186,14 @@ def _periods(batch: Batch, variable: str, cut: int) -> Array:
     return combinations(batch, variable, lambda i, slot: i < cut and not slot.fanout)
 
 
-def _still(batch: Batch, variable: str, loop: int, holder: Holder) -> Array:
-    """Periods of the loops outside ``loop`` in which the loops from it to the hold make one iteration in all."""
-    inside, outside = _periods(batch, variable, holder.position), _periods(batch, variable, loop)
+def _still(batch: Batch, variable: str, loop: int, reach: int) -> Array:
+    """Periods of the loops outside ``loop`` in which the loops of one rank up to ``reach`` make one iteration in all."""
+    outside = _periods(batch, variable, loop)
+    if reach <= loop:
+        return outside
+    inside = _periods(batch, variable, reach)
     full = np.ones_like(batch.like)
-    for place in range(loop, holder.position):
+    for place in range(loop, reach):
         slot = batch.structure.slots[place]
         if slot.variable == variable and not slot.fanout:
             full = full * batch.bounds[place]

@@ -1,0 +1,193 @@
+"""Results as frozen values: one Einsum on one mapping, and a whole design. ``to_dict`` is the JSON of ``--json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class TensorCounts:
+    """Elements of one tensor in and out of one memory, over all instances; occupancy of one instance."""
+
+    reads: int
+    writes: int
+    fills: int
+    updates: int
+    drains: int
+    occupancy_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryResult:
+    """One memory: cycles that its busiest port is occupied, energy, counts by tensor."""
+
+    busy_cycles: Number
+    energy_pj: float
+    tensors: Mapping[str, TensorCounts]
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeResult:
+    """One compute: operations, busy cycles, energy, instances there are and that ever have work."""
+
+    operations: int
+    busy_cycles: Number
+    energy_pj: float
+    instances: int
+    instances_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class EinsumResult:
+    """One Einsum on one mapping.
+
+    Attributes:
+        cycles: Sum of ``terms_cycles``.
+        energy_pj: Dynamic energy and leakage over this Einsum's time.
+        binding: The compute.
+        mapping: The nest, one line a node; with ``flatten`` the text that reproduces it.
+        bound_by: The busiest resource.
+        repeat: Equal copies in the design; every number here is for one.
+        useful_cycles: Instance-cycles of the compute that did work.
+        proof, gap: What the mapper proved; None when the mapping was given.
+        notes: What counting has to say (dense guards, flattened windows, padding).
+    """
+
+    name: str
+    cycles: Number
+    energy_pj: float
+    binding: str
+    mapping: tuple[str, ...]
+    memories: Mapping[str, MemoryResult]
+    computes: Mapping[str, ComputeResult]
+    links_energy_pj: float
+    leakage_pj: float
+    terms_cycles: Mapping[str, Number]
+    bound_by: str
+    useful_cycles: int
+    flatten: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    repeat: int = 1
+    proof: str | None = None
+    gap: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nest_data(self) -> Any:
+        """What stands under this Einsum's name in a mapping file."""
+        lines = list(self.mapping)
+        return {"flatten": {k: list(v) for k, v in self.flatten.items()}, "nodes": lines} if self.flatten else lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; the keys of DESIGN section 10 and more."""
+        return {
+            "cycles": self.cycles,
+            "energy_pj": self.energy_pj,
+            "binding": self.binding,
+            "mapping": list(self.mapping),
+            "flatten": {k: list(v) for k, v in self.flatten.items()},
+            "memories": {
+                name: {"busy_cycles": m.busy_cycles, "energy_pj": m.energy_pj,
+                       "tensors": {tensor: asdict(c) for tensor, c in m.tensors.items()}}
+                for name, m in self.memories.items()
+            },
+            "computes": {name: asdict(c) for name, c in self.computes.items()},
+            "links_energy_pj": self.links_energy_pj,
+            "leakage_pj": self.leakage_pj,
+            "terms_cycles": dict(self.terms_cycles),
+            "bound_by": self.bound_by,
+            "repeat": self.repeat,
+            "proof": self.proof,
+            "gap": self.gap,
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A design with its mapping: totals over all Einsums and copies.
+
+    Attributes:
+        cycles: Einsums run in sequence; copies multiply.
+        area_um2: None while the area of a level is unknown.
+        utilization: Useful instance-cycles / (instances x cycles), by compute.
+        bound_by: The resource that bounds most of the cycles.
+        proof: ``"optimal"`` or ``"gap"`` when mapped, None when the mapping was given.
+        einsums: By name, for one copy each.
+        energy_pj_by: Total energy by memory, compute, ``links`` and ``leakage``.
+    """
+
+    design: str
+    cycles: Number
+    latency_s: float
+    energy_pj: float
+    area_um2: float | None
+    operations: int
+    utilization: Mapping[str, float]
+    bound_by: str
+    proof: str | None
+    gap: float
+    repeat: int
+    einsums: Mapping[str, EinsumResult]
+    energy_pj_by: Mapping[str, float]
+    leakage_w: float = 0.0
+
+    @property
+    def power_w(self) -> float:
+        """Average power."""
+        return self.energy_pj * 1e-12 / self.latency_s if self.latency_s else 0.0
+
+    def metrics(self) -> dict[str, float]:
+        """The quantities that objectives and constraints name, in base units; an unknown area is left out."""
+        found = {
+            "latency_s": self.latency_s,
+            "energy_pj": self.energy_pj,
+            "power_w": self.power_w,
+            "cycles": float(self.cycles),
+            "utilization": max(self.utilization.values(), default=0.0),
+        }
+        return found if self.area_um2 is None else {**found, "area_um2": self.area_um2}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the JSON object of ``einloom evaluate --json`` and ``einloom map --json``."""
+        return {
+            "version": 1,
+            "design": self.design,
+            "cycles": self.cycles,
+            "latency_s": self.latency_s,
+            "energy_pj": self.energy_pj,
+            "area_um2": self.area_um2,
+            "power_w": self.power_w,
+            "operations": self.operations,
+            "utilization": dict(self.utilization),
+            "bound_by": self.bound_by,
+            "proof": self.proof,
+            "gap": self.gap,
+            "repeat": self.repeat,
+            "mapping": {name: einsum.nest_data for name, einsum in self.einsums.items()},
+            "einsums": {name: einsum.to_dict() for name, einsum in self.einsums.items()},
+            "energy_pj_by": dict(self.energy_pj_by),
+        }
+
+    def to_frame(self) -> Any:
+        """One row per Einsum and memory (needs pandas)."""
+        import pandas as pd  # noqa: PLC0415
+
+        rows = [
+            {"einsum": name, "memory": memory, "tensor": tensor, "repeat": einsum.repeat, **asdict(counts)}
+            for name, einsum in self.einsums.items()
+            for memory, found in einsum.memories.items()
+            for tensor, counts in found.tensors.items()
+        ]
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{e.repeat}</td><td>{e.cycles:,}</td><td>{e.energy_pj:.6g}</td><td>{e.bound_by}</td></tr>"
+            for name, e in self.einsums.items()
+        )
+        head = "<tr><th>Einsum</th><th>copies</th><th>cycles</th><th>energy [pJ]</th><th>bound by</th></tr>"
+        return f"<p>{self.design}: {self.cycles:,} cycles, {self.energy_pj:.6g} pJ</p><table>{head}{rows}</table>"
