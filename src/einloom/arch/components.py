@@ -146,6 +146,11 @@ class Library:
             MappingProxyType(energy), MappingProxyType(cycles), area, _sources(component + node, rows)
         )
 
+    def listing(self) -> tuple[tuple[str, str, str], ...]:
+        """Every component as (kind, name, where its values come from)."""
+        tables = (("memory", self.memory), ("compute", self.compute))
+        return tuple((kind, name, _sources(rows)) for kind, table in tables for name, rows in table.items())
+
     def default_memory(self, capacity_bits: float) -> str | None:
         """What a memory without ``component:`` is made of; None when it is unbounded."""
         if math.isinf(capacity_bits):
@@ -174,7 +179,7 @@ class Library:
                 )
             area *= capacity_bits * self._area_factor(row, technology_nm)
         read, write = row.number("read_pj") or 0.0, row.number("write_pj") or 0.0
-        return MemoryPart(word, read * energy, write * energy, area, _sources(row.component, [row]))
+        return MemoryPart(word, read * energy, write * energy, area, f"{row.component}: {row.source}")
 
     def _by_size(
         self,
@@ -201,7 +206,7 @@ class Library:
         else:
             area = _interpolate(points, capacity_bits, component)
         area *= self._area_factor(sized[0], technology_nm)
-        return MemoryPart(word, read * scale, write * scale, area, _sources(component, [*priced, *sized]))
+        return MemoryPart(word, read * scale, write * scale, area, f"{component}: {_sources(rows)}")
 
     def _energy_factor(self, row: Row, technology_nm: float | None) -> float:
         """Energy at a node relative to the row's own, at the row's supply voltage."""
@@ -237,10 +242,17 @@ def _interpolate(points: Sequence[tuple[float, float]], bits: float, component: 
     low, high = points[0][0] / REACH, points[-1][0] * REACH
     if not low <= bits <= high:
         raise SpecError(
-            f"a capacity of {bits / 8192:g} KiB is outside the table of '{component}'",
-            f"it reaches from {low / 8192:g} KiB to {high / 8192:g} KiB; give the level energies and `area:`",
+            f"a capacity of {_size_text(bits)} is outside the table of '{component}'",
+            f"it reaches from {_size_text(low)} to {_size_text(high)}; or give the level energies and `area:`",
         )
     return _log_log(points, bits)
+
+
+def _size_text(bits: float) -> str:
+    unit, name = next(
+        ((u, n) for u, n in ((2**33, "GiB"), (2**23, "MiB"), (2**13, "KiB")) if bits >= u), (8, "B")
+    )
+    return f"{bits / unit:.6g} {name}"
 
 
 def _log_log(points: Sequence[tuple[float, float]], x: float) -> float:
@@ -254,9 +266,8 @@ def _log_log(points: Sequence[tuple[float, float]], x: float) -> float:
     return y0 * math.exp(slope * math.log(x / x0))
 
 
-def _sources(component: str, rows: Iterable[Row]) -> str:
-    seen = dict.fromkeys(row.source for row in rows)
-    return f"{component}: " + "; ".join(seen)
+def _sources(rows: Iterable[Row]) -> str:
+    return "; ".join(dict.fromkeys(row.source for row in rows))
 
 
 def read_table(file: Path) -> list[dict[str, str]]:

@@ -85,13 +85,13 @@ class Parameter:
         if self.kind in ("count", "frequency", "length"):
             assert isinstance(value, int | float)
             if not self.low <= value <= self.high or math.isinf(value):
-                raise SpecError(f"'{value:g}' is out of range", self._range(), (self.name,))
+                raise SpecError(f"'{value:.10g}' is out of range", self._range(), (self.name,))
         if isinstance(value, Amount) and math.isinf(value.value) and not self.unlimited:
             raise SpecError("'inf' is out of range", f"'{self.name}' must be finite", (self.name,))
 
     def _range(self) -> str:
-        upper = "" if math.isinf(self.high) else f" and at most {self.high:g}"
-        return f"must be at least {self.low:g}{upper}"
+        upper = "" if math.isinf(self.high) else f" and at most {self.high:.10g}"
+        return f"must be at least {self.low:.10g}{upper}"
 
     def default_text(self) -> str:
         """The default as YAML would write it."""

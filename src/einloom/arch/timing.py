@@ -36,8 +36,9 @@ class Activity(Protocol):
         """The stationary periods of ``memory`` by length: pairs (how many, steps of each).
 
         Exact also where bounds are clipped: the sum of ``many * steps`` is :attr:`steps`, the sum of ``many``
-        is :meth:`visits`. The last pair is the class of the very last period, and counts at least it. Empty
-        when ``memory`` holds no tensor of this Einsum.
+        is :meth:`visits`. The first pair is the class of the first period (full tiles), the last pair that of
+        the last one (every clipped remainder); they may be one. Empty when ``memory`` holds no tensor of this
+        Einsum.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""Built-in templates, one module each, registered as entry points exactly as third-party ones are."""
