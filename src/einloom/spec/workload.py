@@ -1,22 +1,23 @@
 """``workload:`` blocks and files to `Workload` values; every mistake of a file at once, at its character.
 
-A block has ``cascade:`` (a kernel) or ``parts:`` (a network: cascades in order, each written out or taken from another
-file). Network-level ranks, bits and operators hold for every part that knows them; a part's own win.
+A block has ``cascade:`` (a kernel) or ``parts:`` (a network: cascades in order, each written out or taken
+from another file). Ranks, bits and operators of a network hold for every part that knows them. A written-out
+part's own ranks win; a part that names a file gets the network's, then those that the part gives.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from einloom.errors import Path, Problem, SpecError
-from einloom.spec.document import Document, Invalid, Strict, at, problems_of, read, show, suggest, text_hint
+from einloom.spec.document import Document, Invalid, at, problems_of, read, show, suggest
+from einloom.spec.workload_notation import FilePartSpec, KernelSpec, NetworkSpec, parse_line, parse_sub_rank
 from einloom.workloads import Cascade, Einsum, Workload
 from einloom.workloads.checks import analyse
 from einloom.workloads.facts import ROLES, Parts, Split
@@ -24,173 +25,13 @@ from einloom.workloads.facts import ROLES, Parts, Split
 MAX_FILES_DEEP = 8
 """A network may name files that name files; deeper than this is a mistake."""
 
-RANK_HINT = "write a whole number of at least 1, or the name of another rank"
-
-
-# -- structure of the notation
-
-
-def _word(value: Any, what: str, capital: bool) -> str:
-    shape = "begins with a capital: 'M'" if capital else "begins with a small letter: 'gelu'"
-    fits = isinstance(value, str) and value.isidentifier() and value.isascii()
-    if not fits or value[0].isupper() != capital or value[0] == "_":
-        raise Invalid(
-            f"{show(value)} is no {what} name", f"a {what} name {shape} and has letters, digits and _"
-        )
-    return str(value)
-
-
-def _rank_name(value: Any) -> str:
-    return _word(value, "rank", capital=True)
-
-
-def _tensor_name(value: Any) -> str:
-    return _word(value, "tensor", capital=True)
-
-
-def _bits_key(value: Any) -> str:
-    return value if value == "default" or value in ROLES else _tensor_name(value)
-
-
-def _operator_name(value: Any) -> str:
-    return _word(value, "operator", capital=False)
-
-
-def _rank_size(value: Any) -> int | str:
-    if isinstance(value, str) and value[:1].isupper():
-        return _rank_name(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise Invalid(f"{show(value)} is no size of a rank", RANK_HINT)
-    return value
-
-
-def _sub_rank(value: Any) -> tuple[str, int | None]:
-    """``M1``, ``{M0: 256}`` or ``{M0: auto}``."""
-    if isinstance(value, str):
-        return _rank_name(value), None
-    if not isinstance(value, dict) or len(value) != 1:
-        raise Invalid(f"{show(value)} is no sub-rank", "write a name (M1), a size (M0: 256) or M0: auto")
-    name, size = next(iter(value.items()))
-    if size == "auto":
-        return _rank_name(name), None
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise Invalid(
-            f"{show(size)} is no size of the sub-rank {name}", "write a whole number of at least 1, or auto"
-        )
-    return _rank_name(name), size
-
-
-def _number(value: Any) -> float:
-    """A finite number, ``inf`` or ``-inf``."""
-    if value in ("inf", "-inf"):
-        return float(value)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or math.isnan(value)
-        or abs(value) > 1e308
-    ):
-        raise Invalid(f"{show(value)} is not a number", "write a number, inf or -inf")
-    return float(value)
-
-
-def _bits(value: Any) -> Fraction:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 2**20:
-        raise Invalid(f"{show(value)} is no width in bits", "write a number above 0, for example 8 or 1.6")
-    return Fraction(str(value))
-
-
-def _line(value: Any) -> Einsum:
-    """One Einsum, parsed; its grammar error keeps its offset."""
-    if isinstance(value, dict):
-        raise Invalid("YAML read this line as a mapping, not as text", f'{text_hint(value)}: - "Z[m] = ..."')
-    if isinstance(value, list):
-        raise Invalid(
-            "YAML read this line as a list, not as text", 'put the whole line in quotes: - "Z[m] = ..."'
-        )
-    if not isinstance(value, str):
-        raise Invalid(f"{show(value)} is no Einsum", "write a line of text: Z[m,n] = sum{k}(A[m,k] * B[k,n])")
-    try:
-        return Einsum.parse(value)
-    except SpecError as error:
-        problem = error.problems[0]
-        raise Invalid(problem.message, problem.hint, problem.offset, problem.length) from None
-
-
-RankName = Annotated[str, BeforeValidator(_rank_name)]
-TensorName = Annotated[str, BeforeValidator(_tensor_name)]
-Ranks = dict[RankName, Annotated[int | str, BeforeValidator(_rank_size)]]
-Numbers = dict[TensorName, Annotated[float, BeforeValidator(_number)]]
-Bits = dict[Annotated[str, BeforeValidator(_bits_key)], Annotated[Fraction, BeforeValidator(_bits)]]
-OperatorName = Annotated[str, BeforeValidator(_operator_name)]
-Operators = dict[OperatorName, dict[OperatorName, Annotated[int, Field(ge=0, le=10**9)]]]
-Splits = dict[
-    RankName,
-    Annotated[list[Annotated[tuple[str, int | None], BeforeValidator(_sub_rank)]], Field(min_length=1)],
-]
-Line = Annotated[Einsum, BeforeValidator(_line)]
-Repeat = Annotated[int, Field(ge=1, le=10**9)]
-
-
-class _ItemSpec(Strict):
-    """``{einsum: "...", init: {RM: -inf}}``"""
-
-    einsum: Line
-    init: Numbers = {}
-
-
-def _item(value: Any) -> Any:
-    """A cascade item is a line, or a mapping with ``einsum:``; a mapping without it is a line that YAML misread."""
-    if isinstance(value, dict) and ("einsum" in value or set(value) <= {"init"}):
-        return value
-    return {"einsum": value}
-
-
-class _KernelSpec(Strict):
-    """A cascade and all that belongs to it."""
-
-    name: str = ""
-    ranks: Ranks = {}
-    split: Splits = {}
-    bits: Bits = {}
-    weights: list[TensorName] | None = None
-    operators: Operators = {}
-    repeat: Repeat = 1
-    pad: Numbers = {}
-    shapes: dict[TensorName, list[Annotated[int | str, BeforeValidator(_rank_size)]]] = {}
-    outputs: list[TensorName] = []
-    cascade: Annotated[list[Annotated[_ItemSpec, BeforeValidator(_item)]], Field(min_length=1)]
-
-
-class _FilePartSpec(Strict):
-    """A part that another file describes."""
-
-    workload: str
-    name: str = ""
-    repeat: Repeat = 1
-    ranks: Ranks = {}
-
-
-class _NetworkSpec(Strict):
-    """What a network says for all its parts; the parts are read one by one."""
-
-    name: str = ""
-    ranks: Ranks = {}
-    bits: Bits = {}
-    operators: Operators = {}
-    repeat: Repeat = 1
-    parts: Annotated[list[dict[str, Any]], Field(min_length=1)]
-
-
-# -- reading
-
 
 @dataclass(frozen=True)
 class _Inherited:
     """What a network hands down to its parts.
 
     Attributes:
-        overrides: Whether ``ranks`` go before those of the part (a part that names a file); else the part's own win.
+        overrides: Whether ``ranks`` go before those of the part (a part that names a file).
         used: The names that some part knew, filled while reading.
     """
 
@@ -308,7 +149,7 @@ class _Reader:
 
     def _validated(self, model: Any, data: Any, path: Path) -> Any:
         try:
-            return TypeAdapter(model).validate_python(data)
+            return model.model_validate(data)
         except ValidationError as error:
             self.problems += [_item_path(problem, data, path) for problem in problems_of(error, path, model)]
             return None
@@ -316,8 +157,9 @@ class _Reader:
     # -- networks
 
     def _network(self, data: dict[str, Any], path: Path, inherited: _Inherited) -> Workload | None:
-        spec = self._validated(_NetworkSpec, data, path)
+        spec = self._validated(NetworkSpec, data, path)
         if spec is None:
+            self._check_parts(data, path)
             return None
         mine = _Inherited(
             ranks={**spec.ranks, **{k: v for k, v in inherited.ranks.items() if k in spec.ranks}},
@@ -339,7 +181,16 @@ class _Reader:
         name = spec.name or _stem(self.document)
         return self._guard(lambda: Workload(name, tuple(cascades)), (*path, "parts"))
 
-    def _unused(self, mine: _Inherited, spec: _NetworkSpec, path: Path) -> None:
+    def _check_parts(self, data: dict[str, Any], path: Path) -> None:
+        """Beside mistakes of a network's own keys, report those of its parts."""
+        ranks, parts = data.get("ranks", {}), data["parts"]
+        wrong = {problem.path[len(path)] for problem in self.problems if len(problem.path) > len(path)}
+        if "ranks" not in wrong and isinstance(parts, list):
+            for position, part in enumerate(parts):
+                if isinstance(part, dict):
+                    self._part(part, (*path, "parts", position), _Inherited(ranks=ranks), position)
+
+    def _unused(self, mine: _Inherited, spec: NetworkSpec, path: Path) -> None:
         """Every name that the network hands down is known to one of its parts."""
         for kind, names in (("ranks", spec.ranks), ("bits", spec.bits), ("operators", spec.operators)):
             known = sorted(name for k, name in mine.used if k == kind)
@@ -353,12 +204,10 @@ class _Reader:
         if "workload" not in data:
             cascade = self._kernel(data, path, inherited, data.get("name") or f"part{position + 1}")
             return None if cascade is None else (cascade,)
-        spec = self._validated(_FilePartSpec, data, path)
+        spec = self._validated(FilePartSpec, data, path)
         return None if spec is None else self._file_part(spec, path, inherited)
 
-    def _file_part(
-        self, spec: _FilePartSpec, path: Path, inherited: _Inherited
-    ) -> tuple[Cascade, ...] | None:
+    def _file_part(self, spec: FilePartSpec, path: Path, inherited: _Inherited) -> tuple[Cascade, ...] | None:
         """The cascades of another file with this part's name, repeat and ranks."""
         file = FilePath(self.document.file).parent / spec.workload
         above = (*self.above, FilePath(self.document.file))
@@ -375,7 +224,7 @@ class _Reader:
             reader = _Reader(document, above)
             workload = reader.finish(reader.block(document.data["workload"], ("workload",), handed))
         except SpecError as error:
-            self.problems += _seen_from(error, (*path, "workload"), self.document.file)
+            self.problems += _seen_from(error, (*path, "workload"))
             return None
         for rank in spec.ranks:
             if ("ranks", rank) not in handed.used:
@@ -399,7 +248,7 @@ class _Reader:
     # -- kernels
 
     def _kernel(self, data: dict[str, Any], path: Path, inherited: _Inherited, name: Any) -> Cascade | None:
-        spec = self._validated(_KernelSpec, data, path)
+        spec = self._validated(KernelSpec, data, path)
         lines = [item.einsum for item in spec.cascade] if spec is not None else _readable_lines(data)
         ranks = self._ranks(data, spec, path, inherited, lines)
         if spec is None:
@@ -417,12 +266,12 @@ class _Reader:
     def _ranks(
         self,
         data: dict[str, Any],
-        spec: _KernelSpec | None,
+        spec: KernelSpec | None,
         path: Path,
         inherited: _Inherited,
         lines: Sequence[Einsum | None],
     ) -> dict[str, int] | None:
-        """Sizes of the ranks: the file's, overridden by what is handed down; a name stands for that rank's size."""
+        """Sizes of the ranks, with what is handed down; a name stands for the size of that rank."""
         written = spec.ranks if spec is not None else data.get("ranks", {})
         if not isinstance(written, dict):
             return None
@@ -436,23 +285,24 @@ class _Reader:
         merged: dict[str, int | str] = dict(written)
         for rank, size in inherited.ranks.items():
             if rank in written or rank.lower() in used:
-                merged[rank] = size if inherited.overrides or rank not in written else written[rank]
                 inherited.used.add(("ranks", rank))
+                if inherited.overrides or rank not in written:
+                    merged[rank] = size
         sizes: dict[str, int] = {}
         table = {**inherited.ranks, **merged}
-        for rank in merged:
+        for rank, value in merged.items():
             size = _follow(rank, table)
             if isinstance(size, int) and not isinstance(size, bool):
                 sizes[rank] = size
             elif spec is not None:
-                hint = suggest(str(merged[rank]), sorted(r for r in merged if r != rank), "ranks")
-                self.add(f"'{merged[rank]}' is no rank with a size", hint, (*path, "ranks", rank))
+                hint = suggest(str(value), sorted(other for other in merged if other != rank), "ranks")
+                self.add(f"'{value}' is no rank with a size", hint, (*path, "ranks", rank))
             else:
                 sizes[rank] = 1  # its mistake is reported already
         return sizes
 
     def _parts(
-        self, spec: _KernelSpec, ranks: dict[str, int] | None, inherited: _Inherited, path: Path
+        self, spec: KernelSpec, ranks: dict[str, int] | None, inherited: _Inherited, path: Path
     ) -> dict[str, Any] | None:
         """Arguments of `Cascade`."""
         if ranks is None or len(ranks) < len(spec.ranks):
@@ -465,7 +315,7 @@ class _Reader:
             if name in tensors or name == "default" or name in ROLES:
                 bits.setdefault(name, width)
                 inherited.used.add(("bits", name))
-        costs = dict(spec.operators)
+        costs: dict[str, Mapping[str, int]] = dict(spec.operators)
         for name, cost in inherited.operators.items():
             if name in operators:
                 costs.setdefault(name, cost)
@@ -504,18 +354,18 @@ class _Reader:
         sub_ranks: dict[str, Split] = {}
         for rank, subs in split.items():
             try:
-                sub_ranks[rank] = tuple(_sub_rank(sub) for sub in subs)
+                sub_ranks[rank] = tuple(parse_sub_rank(sub) for sub in subs)
             except (Invalid, TypeError):
                 return
-        costs = {name: {} for name in operators if isinstance(name, str)}
+        costs: dict[str, dict[str, int]] = {name: {} for name in operators}
         parts = Parts(ranks, sub_ranks, {}, None, costs, {}, {}, {}, (), [*lines, None])
         places = {problem.path for problem in self.problems}
         for problem in analyse(parts)[1]:
-            located = replace(_item_path(replace(problem, path=(*path, *problem.path)), data, path))
+            located = _item_path(replace(problem, path=(*path, *problem.path)), data, path)
             if located.path not in places:
                 self.problems.append(located)
 
-    def _in_file(self, problem: Problem, spec: _KernelSpec, data: dict[str, Any], path: Path) -> Problem:
+    def _in_file(self, problem: Problem, spec: KernelSpec, data: dict[str, Any], path: Path) -> Problem:
         """A problem of the cascade with its path in the file."""
         if problem.path[:1] == ("init",):
             tensor = problem.path[1]
@@ -571,7 +421,7 @@ def _readable_lines(data: Mapping[str, Any]) -> list[Einsum | None]:
     lines: list[Einsum | None] = []
     for item in items if isinstance(items, list) else ():
         try:
-            lines.append(_line(item["einsum"] if isinstance(item, dict) and "einsum" in item else item))
+            lines.append(parse_line(item["einsum"] if isinstance(item, dict) and "einsum" in item else item))
         except Invalid:
             lines.append(None)
     return lines
@@ -592,7 +442,7 @@ def _item_path(problem: Problem, data: Any, prefix: Path) -> Problem:
     return replace(problem, path=(*prefix, *path[:2], *rest))
 
 
-def _seen_from(error: SpecError, path: Path, file: str) -> list[Problem]:
+def _seen_from(error: SpecError, path: Path) -> list[Problem]:
     """Problems of another file: they keep their place there, or get this one."""
     return [
         problem

@@ -1,8 +1,8 @@
-"""A cascade: an ordered, acyclic list of Einsums with the sizes of their ranks, and a workload: cascades run in order.
+"""A cascade: ordered, acyclic Einsums with the sizes of their ranks; a workload: cascades run in order.
 
-Everything that exists is valid: the constructor checks every rule (``checks``) and raises all broken ones at once.
-The cascade knows its shapes, roles, graph, operations and compulsory traffic; ``sized`` hands it to the counting
-model, ``run`` executes it with numpy.
+Everything that exists is valid: the constructor checks every rule (``checks``) and raises all broken ones at
+once. The cascade knows its shapes, roles, graph, operations and compulsory traffic; ``sized`` hands it to the
+counting model, ``run`` executes it with numpy.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ class Cascade:
         name: Unique in its workload.
         ranks: Extent of each rank, at least 1.
         einsums: In order; a line reads what stands above it, or an earlier generation.
-        split: Sub-ranks of a rank, outermost first, with sizes; None is left to the mapper (of the first: what is left).
+        split: Sub-ranks of a rank, outermost first, with sizes; None is left to the mapper (of the first:
+            what is left).
         bits: Width of an element by tensor, by role, and ``default``; exact rationals.
-        weights: Tensors with the role `weights`; None: the last factor of each product that is a workload input.
+        weights: Tensors with the role `weights`; None: the last factor of each product that is a workload
+            input.
         operators: Elementary operations of an operator, where they are not those of the registry.
         repeat: Equal copies; totals of the workload multiply, everything here is for one.
         init: Value of the initial generations by tensor.
@@ -187,7 +189,7 @@ class Cascade:
 
     @cached_property
     def weight_tensors(self) -> tuple[str, ...]:
-        """Tensors with the role `weights`: as declared, or the last factor of each product that is a workload input."""
+        """Tensors with the role `weights`: declared, or the workload inputs that stand last in a product."""
         if self.weights is not None:
             return self.weights
         return unique(name for einsum in self.einsums for name in einsum.last_factors if name in self.inputs)
@@ -226,10 +228,10 @@ class Cascade:
     def graph(self) -> networkx.DiGraph:
         """Nodes are tensors with their ``role``; an edge leads from a tensor to one computed from it.
 
-        Edges have ``einsum`` (the line's name) and ``generation`` (whether the read is of an earlier generation, so
-        that the graph without those edges has no cycle).
+        Edges have ``einsum`` (the line's name) and ``generation`` (whether the read is of an earlier
+        generation, so that the graph without those edges has no cycle).
         """
-        import networkx
+        import networkx  # noqa: PLC0415 - 100 ms that `einloom --help` does not need
 
         graph: networkx.DiGraph = networkx.DiGraph()
         for tensor in self.tensors:
@@ -244,8 +246,8 @@ class Cascade:
         """Each Einsum with its extents, ready to be mapped and counted.
 
         Raises:
-            SpecError: A sub-rank has no size, or an Einsum reads tensors outside of its reduction or has two reductions
-                (split it into two lines).
+            SpecError: A sub-rank has no size, or an Einsum reads tensors outside of its reduction or has two
+                reductions (split it into two lines).
         """
         return counting.sized(self)
 
@@ -254,16 +256,20 @@ class Cascade:
         return counting.operations(self)
 
     def compulsory_traffic(self) -> counting.Traffic:
-        """What must cross the outermost memory at least: inputs that are touched once in, outputs once out."""
+        """What must cross the outermost memory at least: touched inputs once in, outputs once out."""
         return counting.compulsory_traffic(self)
 
     def operational_intensity(self) -> float:
-        """Operations per byte of compulsory traffic (Williams et al., CACM 52(4), 2009, doi:10.1145/1498765.1498785)."""
+        """Operations per byte of compulsory traffic.
+
+        Source:
+            Williams et al., CACM 52(4), 2009, doi:10.1145/1498765.1498785.
+        """
         return float(sum(self.operations().values()) / (self.compulsory_traffic().bits / 8))
 
     def run(self, inputs: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-        """Every tensor that the cascade computes, from its ``inputs``. See `einloom.workloads.interpreter.run`."""
-        from einloom.workloads.interpreter import run
+        """Every tensor that the cascade computes. See `einloom.workloads.interpreter.run`."""
+        from einloom.workloads.interpreter import run  # noqa: PLC0415 - it imports this module
 
         return run(self, inputs)
 

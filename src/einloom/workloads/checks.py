@@ -1,8 +1,9 @@
 """What makes a list of Einsums a cascade: every rule that needs more than one line's syntax.
 
-``analyse`` turns the raw parts of a cascade into `Facts` (extents, shapes, producers, order of execution) and collects
-every broken rule as a `Problem` whose path is relative to the workload. When a line could not be parsed (None), only
-the rules that look at one line are applied, so that no consequence of that mistake is reported.
+``analyse`` turns the raw parts of a cascade into `Facts` (extents, shapes, producers, order of execution) and
+collects every broken rule as a `Problem` whose path is relative to the workload. When a line could not be
+parsed (None), only the rules that look at one line are applied, so that no consequence of that mistake is
+reported.
 """
 
 from __future__ import annotations
@@ -236,7 +237,8 @@ class _Checker:
             if dimension != generation.dimension or number >= generation.lag or number in given:
                 self.add(
                     f"{einsum.output} is no initial generation of {tensor}",
-                    f"generations 0 to {generation.lag - 1} at index {generation.dimension + 1} start it, one line each",
+                    f"generations 0 to {generation.lag - 1} at index {generation.dimension + 1} start it, "
+                    "one line each",
                     ("cascade", line),
                 )
             given.add(number)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from einloom.workloads.cascade import Cascade
 
 MAX_POINTS = 2**24
-"""Indices that share a rank variable between dimensions (a diagonal) are enumerated up to this many points."""
+"""Dimensions that share a rank variable (a diagonal) are enumerated up to this many points."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def _not_countable(einsum: Einsum, line: int) -> Problem | None:
     if len(einsum.reductions) > 1:
         second = einsum.reductions[1]
         return Problem(
-            f"{einsum.name} has two reductions, {einsum.reductions[0].operator} and {second.operator}: that is two "
-            "loop nests",
+            f"{einsum.name} has two reductions, {einsum.reductions[0].operator} and {second.operator}: "
+            "that is two loop nests",
             f"split it into two Einsums, one for each, for example T[...] = {second}",
             ("cascade", line),
             offset=second.span[0],
@@ -86,8 +86,8 @@ def _not_countable(einsum: Einsum, line: int) -> Problem | None:
         if not any(reference is other for other in inside):
             return Problem(
                 f"{einsum.name} reads {reference} outside of its reduction: that is two loop nests",
-                f"split it into two Einsums: the reduction first, T[...] = {_shortened(einsum.reductions[0])}, then "
-                "the rest with T[...]",
+                "split it into two Einsums: the reduction first, "
+                f"T[...] = {_shortened(einsum.reductions[0])}, then the rest with T[...]",
                 ("cascade", line),
                 offset=reference.span[0],
                 length=reference.span[1],
@@ -121,7 +121,7 @@ def _access(cascade: Cascade, reference: Reference, role: Role) -> Access:
 
 
 def dim_of(affine: Affine) -> Dim:
-    """The rank variables of an index with their coefficients; offsets and ranks are constants and drop out."""
+    """The rank variables of an index with their coefficients; offsets and ranks drop out."""
     return tuple((name, coefficient) for coefficient, name in affine.terms if name[0].islower())
 
 
@@ -152,7 +152,7 @@ def operations(cascade: Cascade) -> dict[str, int]:
 
 
 def compulsory_traffic(cascade: Cascade) -> Traffic:
-    """See `Cascade.compulsory_traffic`. Elements that a stride skips and padding are not touched; guards are ignored."""
+    """See `Cascade.compulsory_traffic`. A stride's gaps and padding are not touched; guards are ignored."""
     touched: dict[str, list[Reference]] = {}
     for einsum in cascade.einsums:
         if einsum.output.tensor in cascade.outputs:
@@ -172,12 +172,15 @@ def compulsory_traffic(cascade: Cascade) -> Traffic:
 
 
 Touched = list[tuple[tuple[int, ...], "np.ndarray[Any, Any]"]]
-"""For each group of dimensions that vary together: the dimensions, and the distinct coordinates, ``(n, dims)``."""
+"""For each group of dimensions that vary together: the dimensions, the distinct coordinates ``(n, dims)``."""
 
 
 def _distinct(cascade: Cascade, tensor: str, uses: Mapping[Reference, None]) -> int:
     """Size of the union of what the references touch, by inclusion and exclusion over equal groupings."""
     shape = cascade.shape(tensor)
+    if len(uses) == 1:
+        reference = next(iter(uses))
+        return math.prod(_count(cascade, reference, group, shape) for group in _groups(reference))
     boxes = list(
         {
             tuple(_keyed(dims, at) for dims, at in sets): sets
@@ -203,17 +206,33 @@ def _keyed(dims: tuple[int, ...], at: np.ndarray[Any, Any]) -> tuple[tuple[int, 
     return dims, at.tobytes()
 
 
-def _touched(cascade: Cascade, reference: Reference, shape: tuple[int, ...]) -> Touched:
-    """Distinct coordinates inside of the tensor, by groups of dimensions that share no rank variable."""
+def _groups(reference: Reference) -> list[list[int]]:
+    """Dimensions that share rank variables, together."""
     groups: list[list[int]] = []
     for dimension, index in enumerate(reference.indices):
         mine = set(index.affine.variables)
         linked = [g for g in groups if any(mine & set(reference.indices[d].affine.variables) for d in g)]
-        groups = [g for g in groups if g not in linked] + [
-            sorted([dimension, *(d for g in linked for d in g)])
-        ]
-    groups.sort()
-    return [(tuple(group), _coordinates(cascade, reference, group, shape)) for group in groups]
+        joined = sorted([dimension, *(d for g in linked for d in g)])
+        groups = [*(g for g in groups if g not in linked), joined]
+    return sorted(groups)
+
+
+def _touched(cascade: Cascade, reference: Reference, shape: tuple[int, ...]) -> Touched:
+    """Distinct coordinates inside of the tensor, by groups of dimensions that share no rank variable."""
+    return [(tuple(group), _coordinates(cascade, reference, group, shape)) for group in _groups(reference)]
+
+
+def _count(cascade: Cascade, reference: Reference, group: list[int], shape: tuple[int, ...]) -> int:
+    """Distinct coordinates of a group; closed form for an index of one variable."""
+    affine = reference.indices[group[0]].affine
+    if len(group) > 1 or len(affine.variables) > 1:
+        return len(_coordinates(cascade, reference, group, shape))
+    low, high = bounds(affine, cascade.extents)
+    step = next((abs(c) for c, name in affine.terms if name[0].islower()), 1)
+    extent = shape[group[0]]
+    first = low if low >= 0 else low % step
+    last = min(high, extent - 1)
+    return max(0, (last - first) // step + 1)
 
 
 def _coordinates(

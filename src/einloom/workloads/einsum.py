@@ -1,8 +1,8 @@
 """One Einsum: its line, its syntax tree, and what can be said of it without knowing any extent.
 
-An Einsum whose left side writes ``X[m1+1,p]`` defines the next generation of ``X``; one that writes ``X[0,p]`` defines
-an initial generation. A rank variable that is missing on the left of a pure product is summed (``reduced`` has it,
-``expression`` has the explicit ``sum``, ``statement`` is as written).
+An Einsum whose left side writes ``X[m1+1,p]`` defines the next generation of ``X``; one that writes
+``X[0,p]`` defines an initial generation. A rank variable that is missing on the left of a pure product is
+summed (``reduced`` has it, ``expression`` has the explicit ``sum``, ``statement`` is as written).
 """
 
 from __future__ import annotations
@@ -151,8 +151,9 @@ class Einsum:
     def work(self, costs: Costs) -> tuple[Work, ...]:
         """Operations by the space they run over.
 
-        Operators inside a reduction run at every point of its variables; those outside at every point of the left
-        side. The last multiply of a summed product and its addition are one ``mac``. Constants cost nothing.
+        Operators inside a reduction run at every point of its variables; those outside at every point of the
+        left side. The last multiply of a summed product and its addition are one ``mac``. Constants cost
+        nothing.
         """
         counts: dict[tuple[str, frozenset[str]], int] = {}
         for operator, scope, count in _operations(self.expression, frozenset(self.output.variables), costs):
@@ -238,7 +239,7 @@ def _charge(
 
 
 def _cost(name: str, costs: Costs) -> Mapping[str, int]:
-    """What one application costs: as the workload declares, else as the operator registry says, else itself."""
+    """What one application costs: as the workload declares, else as the registry says, else itself."""
     if name in costs:
         return costs[name]
     operator = operator_named(name)

@@ -1,7 +1,7 @@
 """The abstract syntax of one Einsum line: frozen nodes that print as the text that parses back to them.
 
-A node knows where it stood in its line (``span``), so that a semantic mistake is shown at the character; the span
-takes no part in equality. ``str(statement)`` is canonical: parsing it gives an equal statement.
+A node knows where it stood in its line (``span``), so that a semantic mistake is shown at the character; the
+span takes no part in equality. ``str(statement)`` is canonical: parsing it gives an equal statement.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Affine:
     """A sum of integer multiples of rank variables and ranks, and an integer.
 
     Attributes:
-        terms: (coefficient, name) in order of appearance, each name once, no coefficient 0. A name in capitals is a
-            rank and stands for its extent.
+        terms: (coefficient, name) in order of appearance, each name once, no coefficient 0. A name in
+            capitals is a rank and stands for its extent.
         constant: What is added.
         span: Where it stands in the line.
     """

@@ -11,7 +11,7 @@ from einloom.workloads.einsum import Einsum, Generation
 
 ROLES = ("inputs", "outputs", "weights", "intermediates")
 Split = tuple[tuple[str, int | None], ...]
-"""Sub-ranks of a rank, outermost first, with their sizes; None is left to the mapper (the first follows from the rest)."""
+"""Sub-ranks of a rank, outermost first, with sizes; None: the mapper chooses (the first: what is left)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Text to syntax tree: one Einsum line, read by recursive descent.
 
-The grammar is DESIGN section 3 of the project. A mistake raises `SpecError` with one `Problem` whose ``offset`` and
-``length`` mark the characters at fault, counted from the start of the line.
+The grammar is DESIGN section 3 of the project. A mistake raises `SpecError` with one `Problem` whose
+``offset`` and ``length`` mark the characters at fault, counted from the start of the line.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ class _Parser:
         )
 
     def _word(self) -> Expression:
-        """reduce := OP "{" VAR ("," VAR)* ["|" guard] "}" "(" expr ")"     call := OP "(" expr ("," expr)* ")" """
+        """reduce := OP "{" VAR ("," VAR)* ["|" guard] "}" "(" expr ")"; and call."""
         token = self._next()
         if token.text == "inf":
             return Number(float("inf"), (token.offset, 3))

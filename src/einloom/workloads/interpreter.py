@@ -1,8 +1,8 @@
 """What a cascade means: every Einsum executed with numpy over its whole iteration space.
 
-One axis for each rank variable of the line, in order of appearance; an index expression becomes a broadcast array of
-coordinates, a reference a gather, a reduction a fold over axes. A recurrence runs its lines once per generation.
-Written to be right, not fast: scale the ranks down before running a network layer.
+One axis for each rank variable of the line, in order of appearance; an index expression becomes a broadcast
+array of coordinates, a reference a gather, a reduction a fold over axes. A recurrence runs its lines once per
+generation. Written to be right, not fast: scale the ranks down before running a network layer.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def run(cascade: Cascade, inputs: Mapping[str, Array]) -> dict[str, Array]:
         The computed tensors by name. A tensor with generations has all of them: its first axis is one longer.
 
     Raises:
-        SpecError: An input is missing, unknown or of another shape; an operator has no meaning; the space is too large.
+        SpecError: An input is missing, unknown or of another shape; an operator has no meaning; the space is
+            too large.
     """
     values = _checked_inputs(cascade, inputs)
     for name in cascade.facts.generations:

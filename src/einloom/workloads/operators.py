@@ -1,8 +1,8 @@
 """What operators mean and what they cost: name -> numpy function, arity, identity, operations counted.
 
-Built-in and user operators live in one registry; ``register_operator`` adds a meaning. A workload file may declare
-what an operator costs (``operators: {gelu: {mac: 4, exp: 1}}``); an operator that is declared there needs a meaning
-only to be executed.
+Built-in and user operators live in one registry; ``register_operator`` adds a meaning. A workload file may
+declare what an operator costs (``operators: {gelu: {mac: 4, exp: 1}}``); an operator that is declared there
+needs a meaning only to be executed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def operator_names() -> tuple[str, ...]:
 
 def _gelu(x: Array) -> Array:
     """x times the normal distribution function (Hendrycks and Gimpel, arXiv 1606.08415)."""
-    from scipy.special import erf
+    from scipy.special import erf  # noqa: PLC0415 - heavy, needed only to execute
 
     return np.asarray(0.5 * x * (1.0 + erf(x / np.sqrt(2.0))))
 

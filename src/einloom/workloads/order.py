@@ -1,7 +1,7 @@
 """In which order the lines of a cascade can run, and which of them form a recurrence.
 
-A line reads only what stands above it, or an earlier generation of what stands below. Lines that depend on each other
-through generations iterate together over one rank variable.
+A line reads only what stands above it, or an earlier generation of what stands below. Lines that depend on
+each other through generations iterate together over one rank variable.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def _too_early(line: int, einsum: Einsum, reference: Reference, facts: Facts) ->
         if not affine.terms and affine.constant < generation.lag:
             return []
         message = f"generation '{affine}' of {tensor} is not computed yet"
-        hint = f"this line may read {tensor}[{generation.variable}], or stand below the line that defines {tensor}"
+        hint = (
+            f"read {tensor}[{generation.variable}] here, or put this line below the one that defines {tensor}"
+        )
         span = affine.span
     elif producer == line:
         message = f"{tensor} reads itself"
@@ -67,7 +69,7 @@ def _too_early(line: int, einsum: Einsum, reference: Reference, facts: Facts) ->
 
 
 def _recurrences(needs: list[set[int]]) -> list[tuple[int, ...]]:
-    """Strongly connected lines, in an order where each group follows all that it needs; O(n^2) for n lines."""
+    """Strongly connected lines, each group after all that it needs; O(n^2) for n lines."""
     reach = [0] * len(needs)
     for line, sources in enumerate(needs):
         reach[line] = sum(1 << source for source in sources)
@@ -111,8 +113,7 @@ def _leaves_recurrence(
         if variable not in einsum.output.variables:
             problems.append(
                 Problem(
-                    f"{einsum.output} depends on the recurrence of {names} and feeds it, but does not iterate "
-                    f"over {variable}",
+                    f"{einsum.output}, in the recurrence of {names}, does not iterate over {variable}",
                     f"write {variable} into its left side",
                     ("cascade", line),
                 )

@@ -1,8 +1,9 @@
 """Shapes of all tensors of a cascade, and the check that no index leaves them.
 
 A computed tensor has the shape of its left side (plus the lag, for generations). An input has the shape that
-``shapes:`` gives, or the rank that ``RANK=affine`` names, or the bounding box of all its indices. With ``pad`` an
-index may leave the tensor; then the extent must be given or follow from an index that does not leave it.
+``shapes:`` gives, or the rank that ``RANK=affine`` names, or the bounding box of all its indices. With
+``pad`` an index may leave the tensor; then the extent must be given or follow from an index that does not
+leave it.
 """
 
 from __future__ import annotations
@@ -111,27 +112,14 @@ class _Tensor:
                     self.add(
                         line,
                         reference.indices[dimension].affine.span,
-                        f"index {dimension + 1} of {self.name} has {self.facts.shapes[self.name][dimension]} coordinates, "
-                        f"the rank {label} has {self.facts.extents[label]}",
+                        f"index {dimension + 1} of {self.name} has {self.facts.shapes[self.name][dimension]} "
+                        f"coordinates, the rank {label} has {self.facts.extents[label]}",
                         f"name the rank that the line which defines {self.name} has there",
                     )
 
     def _input_extent(self, dimension: int, given: Sequence[int | str] | None) -> int:
         if given is not None:
-            size = given[dimension]
-            if isinstance(size, int):
-                return size
-            if size in self.facts.extents:
-                return self.facts.extents[size]
-            ranks = [rank for rank in self.facts.extents if rank[0].isupper()]
-            self.problems.append(
-                Problem(
-                    f"the rank '{size}' has no size",
-                    did_you_mean(size, ranks, "ranks"),
-                    ("shapes", self.name, dimension),
-                )
-            )
-            return 1
+            return self._given_extent(dimension, given[dimension])
         indices = [reference.indices[dimension] for _, reference in self.uses]
         for index in indices:
             if index.rank is not None:
@@ -149,14 +137,24 @@ class _Tensor:
             self.add(
                 line,
                 reference.indices[dimension].affine.span,
-                f"{self.name} is padded, so the size of its index {dimension + 1} does not follow from '{indices[0]}'",
+                f"{self.name} is padded: '{indices[0]}' does not say the size of its index {dimension + 1}",
                 f"name its rank, H={indices[0].affine}, or give `shapes: {{{self.name}: [...]}}`",
             )
             return 1
         return max(inside)
 
+    def _given_extent(self, dimension: int, size: int | str) -> int:
+        if isinstance(size, int):
+            return size
+        if size not in self.facts.extents:
+            ranks = [rank for rank in self.facts.extents if rank[0].isupper()]
+            hint = did_you_mean(size, ranks, "ranks")
+            path = ("shapes", self.name, dimension)
+            self.problems.append(Problem(f"the rank '{size}' has no size", hint, path))
+        return self.facts.extents.get(size, 1)
+
     def _fits(self, line: int, reference: Reference, dimension: int, index: Index) -> None:
-        """The index stays inside; a plain variable runs over the whole dimension unless it says which rank it cuts."""
+        """The index stays inside; a plain variable runs over the whole dimension unless it names its rank."""
         extent = self.facts.shapes[self.name][dimension]
         low, high = bounds(index.affine, self.facts.extents)
         where = f"index {dimension + 1} of {reference}"

@@ -1,8 +1,8 @@
 """An Einsum with its extents: all that counting needs to know of it.
 
-The parser keeps offsets, operators and generations; the counting model needs only how far each rank variable runs,
-which affine combination of them indexes each dimension of each tensor, and how much work a point is. This module is
-that interface: ``Cascade`` produces ``SizedEinsum``, ``model`` and ``mapper`` consume it.
+The parser keeps offsets, operators and generations; the counting model needs only how far each rank variable
+runs, which affine combination of them indexes each dimension of each tensor, and how much work a point is.
+This module is that interface: ``Cascade`` produces ``SizedEinsum``, ``model`` and ``mapper`` consume it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Literal
 from einloom.errors import MappingError
 
 Dim = tuple[tuple[str, int], ...]
-"""One tensor dimension as a sum of coefficient x variable, e.g. ``(("p", 2), ("r", 1))``; ``()`` is a constant."""
+"""One dimension as a sum of coefficient x variable, e.g. ``(("p", 2), ("r", 1))``; ``()`` is a constant."""
 
 Role = Literal["input", "output"]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One reference of an Einsum to one tensor. References that differ only in a constant offset are one access each.
+    """One reference of an Einsum to one tensor; references that differ in an offset are one access each.
 
     Attributes:
         tensor: Name of the tensor.
@@ -127,12 +127,14 @@ class SizedEinsum:
     def flattened(self, groups: Mapping[str, tuple[str, ...]]) -> SizedEinsum:
         """The same Einsum with several rank variables mapped as one: ``{"k": ("c", "r", "s")}`` is im2col.
 
-        A tensor that has all variables of a group as dimensions of their own gets one merged dimension; one that has
-        none stays. Any other tensor (a window ``p+r``) is counted in its flattened form: the flattened variable and one
-        plain dimension for each other variable of the broken dimensions; a note says so.
+        A tensor that has all variables of a group as dimensions of their own gets one merged dimension; one
+        that has none stays. Any other tensor (a window ``p+r``) is counted in its flattened form: the
+        flattened variable and one plain dimension for each other variable of the broken dimensions; a note
+        says so.
 
         Raises:
-            MappingError: An unknown, repeated or missing variable, a taken name, or a group that is partly reduced.
+            MappingError: An unknown, repeated or missing variable, a taken name, or a group that is partly
+                reduced.
         """
         einsum = self
         for name, group in groups.items():
@@ -205,8 +207,8 @@ def _check_group(einsum: SizedEinsum, name: str, group: tuple[str, ...]) -> None
     if kept and len(kept) < len(group):
         reduced = [variable for variable in group if variable not in kept]
         raise MappingError(
-            f"flatten {name} joins {', '.join(kept)} of the output {einsum.name} with {', '.join(reduced)}, which is reduced",
-            "flatten either rank variables of the output or reduced ones",
+            f"flatten {name} joins {', '.join(kept)} of the output with {', '.join(reduced)}, which is
+            reduced", "flatten either rank variables of the output or reduced ones",
         )
 
 
