@@ -233,7 +233,7 @@ class _Parser:
         )
 
     def _word(self) -> Expression:
-        """reduce := OP "{" VAR ("," VAR)* ["|" guard] "}" "(" expr ")"; and call."""
+        """reduce := OP "{" VAR ("," VAR)* ["|" guard] "}" "(" expr ")", call := OP "(" expr,... ")"."""
         token = self._next()
         if token.text == "inf":
             return Number(float("inf"), (token.offset, 3))

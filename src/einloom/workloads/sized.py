@@ -207,8 +207,8 @@ def _check_group(einsum: SizedEinsum, name: str, group: tuple[str, ...]) -> None
     if kept and len(kept) < len(group):
         reduced = [variable for variable in group if variable not in kept]
         raise MappingError(
-            f"flatten {name} joins {', '.join(kept)} of the output with {', '.join(reduced)}, which is
-            reduced", "flatten either rank variables of the output or reduced ones",
+            f"flatten {name} joins {', '.join(kept)} of the output with the reduced {', '.join(reduced)}",
+            "flatten either rank variables of the output or reduced ones",
         )
 
 
