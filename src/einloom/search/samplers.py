@@ -121,8 +121,8 @@ class Repeatable(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         if self._generations:
-            # The first call in a generation selects the parents and stores them; later calls read them back in
-            # another order. Calling it twice makes every call a later one, also right after an interruption.
+            # The first call in a generation selects the parents and stores them; later calls read them back
+            # in another order. Called twice, every call is a later one, also right after an interruption.
             self._sampler(trial, "").sample_relative(study, trial, search_space)
         return self._sampler(trial, "").sample_relative(study, trial, search_space)
 

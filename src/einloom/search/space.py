@@ -27,14 +27,14 @@ class Finite:
         path: Path into the design, e.g. ``"architecture.rows"``.
         values: All values, distinct and in order; a `range` for plain integers.
         kind: ``choices`` have no order, ``integers`` are a `range`, ``steps`` are ordered numbers at uneven
-            distances (powers of two, divisors).
+            distances (powers of two, divisors), ``open`` has values that are not known yet.
         unit: Put behind each number, e.g. ``"KiB"``.
         source: How the file wrote it, e.g. ``"divisors of P (4096)"``.
     """
 
     path: str
     values: tuple[Value, ...] | range
-    kind: Literal["choices", "integers", "steps"] = "choices"
+    kind: Literal["choices", "integers", "steps", "open"] = "choices"
     unit: str = ""
     source: str = ""
 
@@ -61,7 +61,8 @@ class Finite:
         shown = [str(self.value(index)) for index in range(min(6, self.size))]
         if self.size > 6:
             shown = [*shown[:4], "...", str(self.value(self.size - 1))]
-        return ", ".join(shown)
+        values = "" if self.kind == "open" else ", ".join(shown)
+        return f"{values} ({self.source})" if self.source and values else values or self.source
 
 
 @dataclass(frozen=True, slots=True)

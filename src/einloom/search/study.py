@@ -29,7 +29,7 @@ from einloom.search.plan import Plan
 from einloom.search.progress import Progress, Silent, on_stderr, watched
 from einloom.search.result import StudyResult, Trial
 from einloom.search.samplers import make_sampler, note_violations, resume, suggest, to_point
-from einloom.search.space import key
+from einloom.search.space import Finite, key
 from einloom.search.workers import Build, Evaluator, InProcess, Outcome, Processes, evaluate
 
 METRICS, REASON, SAME_AS = "metrics", "reason", "same_as"
@@ -63,6 +63,9 @@ def explore(
             cannot run.
         KeyboardInterrupt: Stopped; finished trials are kept, the same call continues.
     """
+    for dimension in plan.space.dimensions:
+        if isinstance(dimension, Finite) and dimension.kind == "open":
+            raise ValueError(f"load the plan with ranks: {dimension.path} takes {dimension.source}")
     shown: Progress = (on_stderr() if progress else Silent()) if isinstance(progress, bool) else progress
     with _quiet(), store.opened(folder, plan, new=new) as journal:
         run = _Run(plan, _open_study(plan, journal, write=True))

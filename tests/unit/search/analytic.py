@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from einloom.errors import SpecError
-from einloom.search.objectives import Constraint, Objective, parse_constraint
 from einloom.search.metrics import metric
+from einloom.search.objectives import Constraint, Objective, parse_constraint
 from einloom.search.plan import Plan, SamplerChoice
 from einloom.search.space import Finite, Real, Space, powers_of_2
 
@@ -44,8 +44,8 @@ def two_networks(point: Mapping[str, object]) -> dict[str, float]:
     """The array with two networks, the second four times the first."""
     one = array(point)
     area = one.pop("area_um2")
-    other = {"cycles": 4 * one["cycles"], "latency_s": 4 * one["latency_s"], "energy_pj": 2 * one["energy_pj"],
-             "utilization": one["utilization"]}  # fmt: skip
+    factors = {"cycles": 4, "latency_s": 4, "energy_pj": 2, "utilization": 1}
+    other = {name: factor * one[name] for name, factor in factors.items()}
     return {
         "area_um2": area,
         **{f"small.{name}": value for name, value in one.items()},

@@ -22,7 +22,8 @@ BASE = {
     ("name", "expected"),
     [
         ("latency_s", 0.002), ("latency_ms", 2.0), ("latency_us", 2000.0), ("latency_ns", 2e6),
-        ("energy_j", 0.003), ("energy_mj", 3.0), ("energy_uj", 3000.0), ("energy_nj", 3e6), ("energy_pj", 3e9),
+        ("energy_j", 0.003), ("energy_mj", 3.0), ("energy_uj", 3000.0), ("energy_nj", 3e6),
+        ("energy_pj", 3e9),
         ("energy_fj", 3e12), ("area_um2", 2.5e6), ("area_mm2", 2.5), ("power_w", 1.5), ("power_mw", 1500.0),
         ("edp_js", 6e-6), ("edp_ujs", 6.0), ("cycles", 2_000_000), ("utilization", 0.5),
     ],
@@ -117,9 +118,12 @@ def test_a_metric_that_one_network_lacks_has_no_aggregate():
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
-        ("area_mm2 <= 2.5", True), ("area_mm2 < 2.5", False), ("area_mm2 >= 2.5", True), ("area_mm2 > 2.5", False),
-        ("area_mm2 == 2.5", True), ("area_mm2<=2.4", False), ("  power_mw  <=1500 ", True), ("cycles == 3", False),
-        ("utilization > .4", True), ("latency_us <= 1e3", False), ("area_mm2 >= -1", True), ("power_w > 0", True),
+        ("area_mm2 <= 2.5", True), ("area_mm2 < 2.5", False), ("area_mm2 >= 2.5", True),
+        ("area_mm2 > 2.5", False),
+        ("area_mm2 == 2.5", True), ("area_mm2<=2.4", False), ("  power_mw  <=1500 ", True),
+        ("cycles == 3", False),
+        ("utilization > .4", True), ("latency_us <= 1e3", False), ("area_mm2 >= -1", True),
+        ("power_w > 0", True),
     ],
 )  # fmt: skip
 def test_a_constraint_compares_in_the_unit_that_it_names(text, kept):
