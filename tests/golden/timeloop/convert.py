@@ -1,15 +1,16 @@
 """Write every case of ``timeloop_cases.json`` in einloom's notation: a design and the expected counts.
 
-Source of the cases: NVlabs Timeloop, commit 4cf6d4c, timeloop-model run on these inputs; ``about`` in the JSON has
-its conventions. Run ``python convert.py`` in this folder after a change; a test holds the files to this script.
+Source of the cases: NVlabs Timeloop, commit 4cf6d4c, timeloop-model run on these inputs; `about` in the JSON
+has its conventions. Run ``python convert.py`` in this folder after a change; a test holds the files to it.
 
 What the translation does:
 
-- A Timeloop level is a hold of its ``keep`` list, then its temporal loops, then its spatial loops on the fanout
-  below.
+- A Timeloop level is a hold of its ``keep`` list, then its temporal loops, then its spatial loops on the
+  fanout below.
 - ``no_multicast`` names inputs that a fanout may not multicast and outputs that it may not reduce.
-- An imperfect loop ``[dim, bound, last_bound]`` keeps its bound: the extent of the rank clips it to the same nest.
-- Timeloop prices a write as a fill or as an update, einloom has one write energy: reads and fills are taken over.
+- An imperfect loop ``[dim, bound, last_bound]`` keeps its bound: the extent of the rank clips it to the same
+  nest.
+- Timeloop prices a write as a fill or as an update, einloom has one write energy: reads and fills are taken.
 - Timeloop does not charge drains: its reads are our reads minus drains.
 """
 
