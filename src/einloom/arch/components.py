@@ -142,9 +142,8 @@ class Library:
                 energy[operator] = steps * sum(energy[part] for part in parts)
                 cycles[operator] = steps
         node = "" if technology_nm is None else f" at {technology_nm:g} nm"
-        return ComputePart(
-            MappingProxyType(energy), MappingProxyType(cycles), area, _sources(component + node, rows)
-        )
+        source = f"{component}{node}: {_sources(rows)}"
+        return ComputePart(MappingProxyType(energy), MappingProxyType(cycles), area, source)
 
     def listing(self) -> tuple[tuple[str, str, str], ...]:
         """Every component as (kind, name, where its values come from)."""
@@ -243,7 +242,7 @@ def _interpolate(points: Sequence[tuple[float, float]], bits: float, component: 
     if not low <= bits <= high:
         raise SpecError(
             f"a capacity of {_size_text(bits)} is outside the table of '{component}'",
-            f"it reaches from {_size_text(low)} to {_size_text(high)}; or give the level energies and `area:`",
+            f"it reaches from {_size_text(low)} to {_size_text(high)}; or give it energies and `area:`",
         )
     return _log_log(points, bits)
 

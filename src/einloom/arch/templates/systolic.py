@@ -268,7 +268,7 @@ TEMPLATE = Template(
         Parameter(
             name="timing",
             kind="choice",
-            meaning="scalesim: each fold fills and empties the array; overlapped: the next one loads meanwhile",
+            meaning="scalesim: each fold fills and empties the array; overlapped: the next loads meanwhile",
             default=SCALESIM,
             choices=TIMINGS,
         ),
