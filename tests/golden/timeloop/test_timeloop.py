@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from einloom.arch.tree import Level
-from einloom.mappings import Nodes, parse_plan, resolved
+from einloom.arch.tree import Architecture
+from einloom.mappings import Nest, parse_plan, resolved
+from einloom.model.evaluate import evaluate_nest
 from einloom.model.reference import execute
 from einloom.spec.architecture import load_architecture
 from einloom.spec.document import read
 from einloom.spec.workload import load_workload
-from einloom.workloads.cascade import Cascade
 from einloom.workloads.sized import SizedEinsum
 
 HERE = Path(__file__).parent
@@ -28,10 +28,9 @@ NAMES = sorted(path.stem for path in HERE.glob("*.yaml"))
 class Case:
     """One design file, ready to be counted."""
 
-    cascade: Cascade
     einsum: SizedEinsum
-    path: tuple[Level, ...]
-    nodes: Nodes
+    architecture: Architecture
+    nest: Nest
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ def load(name: str) -> Case:
     (cascade,) = load_workload(document).cascades
     (einsum,) = cascade.sized()
     nest = parse_plan(document.data["mapping"]).nests[einsum.name]
-    path = load_architecture(document).path_to(nest.compute)
-    return Case(cascade, einsum, path, resolved(nest.nodes, cascade.extents))
+    return Case(einsum, load_architecture(document), Nest(resolved(nest.nodes, cascade.extents)))
 
 
 def expected(name: str) -> Result:
@@ -72,7 +70,8 @@ def expected(name: str) -> Result:
 
 
 def by_reference(case: Case) -> Result:
-    execution = execute(case.einsum, case.path, case.nodes)
+    path = case.architecture.path_to(case.nest.compute)
+    execution = execute(case.einsum, path, case.nest.nodes)
     words = {
         (memory, case.einsum.accesses[access].tensor): Words(
             counts.fills, counts.updates, counts.reads - counts.drains, counts.occupancy
@@ -82,7 +81,20 @@ def by_reference(case: Case) -> Result:
     return Result(execution.steps, execution.operations["mac"], execution.instances_used, words)
 
 
-MODELS: dict[str, Callable[[Case], Result]] = {"reference": by_reference}
+def by_closed_form(case: Case) -> Result:
+    result = evaluate_nest(case.einsum, case.architecture, case.nest)
+    words = {
+        (memory, tensor): Words(
+            counts.fills, counts.updates, counts.reads - counts.drains, counts.occupancy_words
+        )
+        for memory, found in result.memories.items()
+        for tensor, counts in found.tensors.items()
+    }
+    (compute,) = result.computes.values()
+    return Result(int(compute.busy_cycles), compute.operations, compute.instances_used, words)
+
+
+MODELS: dict[str, Callable[[Case], Result]] = {"closed form": by_closed_form, "reference": by_reference}
 
 
 def test_every_case_of_timeloop_is_here() -> None:

@@ -236,12 +236,6 @@ def test_the_busiest_instance_is_the_one_with_the_remainder() -> None:
     assert run.execution.instances_used == 4
 
 
-def test_a_tile_of_interleaved_shares_is_their_bounding_interval() -> None:
-    nest = "DRAM holds A,B,Z; Reg holds A; for m in 2; spatial PE.X m in 2; for k in 1; MAC"
-    run = walk(GEMM, {"M": 4, "N": 1, "K": 1}, (DRAM, pe(2), REG), nest)
-    assert run("Reg", "A").occupancy == 3  # m = 0 and 2, or 1 and 3, with what lies between
-
-
 # -- outputs -------------------------------------------------------------------------------------------------
 
 
