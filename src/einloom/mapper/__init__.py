@@ -1,1 +1,10 @@
-"""."""
+"""The best mapping of an Einsum on an architecture, exact within a declared map space.
+
+`declare` states the space, `search` costs it in blocks of candidates, `Mapper` does so for every Einsum of a workload
+and maps equal ones once.
+"""
+
+from einloom.mapper.mapper import Mapped, Mapper
+from einloom.mapper.search import OBJECTIVES
+
+__all__ = ["OBJECTIVES", "Mapped", "Mapper"]

@@ -162,10 +162,8 @@ def _chains(
 ) -> Iterator[Problem]:
     """Holders of a tensor stand in the order of the memories, the first one outside all loops."""
     outermost = min(place, key=lambda name: place[name])
-    for access in einsum.accesses:
-        chain = held.pop(access.tensor, None)
-        if chain is None:  # a second reference to the same tensor
-            continue
+    for access in {access.tensor: access for access in einsum.accesses}.values():
+        chain = held[access.tensor]
         if not chain:
             yield Problem(f"no memory holds {access.tensor}", f"start with `{outermost} holds {access.tensor}`")
             continue

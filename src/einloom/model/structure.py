@@ -11,6 +11,7 @@ a tensor and the next one further in (or the compute). Seen from the inner end o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -109,7 +110,7 @@ class Structure:
         return tuple(
             self._link(i, outer, inner)
             for i, chain in enumerate(self.chains)
-            for outer, inner in zip(chain, (*chain[1:], end), strict=True)
+            for outer, inner in itertools.pairwise((*chain, end))
         )
 
     def _link(self, access: int, outer: Holder, inner: Holder) -> Link:

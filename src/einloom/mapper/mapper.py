@@ -1,0 +1,178 @@
+"""Maps the Einsums of a workload: the best binding and nest of each, equal Einsums once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from einloom.arch.rules import EinsumRules
+from einloom.arch.tree import Architecture, Compute, Level
+from einloom.errors import MappingError, Problem
+from einloom.mapper.search import Found, Objective, search
+from einloom.mapper.space import declare
+from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
+from einloom.model.evaluate import evaluate_nest
+from einloom.model.result import EinsumResult
+from einloom.workloads.sized import SizedEinsum
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The answer for one Einsum.
+
+    Attributes:
+        results: The best mapping, or the front sorted by cycles; each evaluated anew.
+        space: What the declared space holds, in words.
+        costed: Candidates that were costed.
+    """
+
+    results: tuple[EinsumResult, ...]
+    space: str
+    costed: int
+
+
+class Mapper:
+    """Maps Einsums on one architecture and remembers what it mapped.
+
+    Args:
+        objective: ``energy``, ``latency``, ``edp``, or ``pareto`` for the latency-energy front.
+        perfect: Only bounds that multiply to the size of each rank.
+    """
+
+    def __init__(self, architecture: Architecture, objective: Objective = "energy", perfect: bool = False) -> None:
+        self._architecture = architecture
+        self._objective = objective
+        self._perfect = perfect
+        self._known: dict[object, tuple[SizedEinsum, Mapped]] = {}
+
+    def map(self, einsum: SizedEinsum, repeat: int = 1) -> Mapped:
+        """The best mappings of ``einsum``.
+
+        Raises:
+            MappingError: No compute can cost it, or nothing fits, with the memory that is too small and by how much.
+        """
+        rules = self._architecture.rules_for(einsum)
+        flat = einsum.flattened(rules.flatten) if rules.flatten else einsum
+        key = (flat.shape_key, _positional(flat, rules))
+        if key not in self._known:
+            self._known[key] = (flat, self._search(einsum, flat, rules))
+        model, mapped = self._known[key]
+        results = tuple(
+            replace(result, name=einsum.name, repeat=repeat)
+            if model is flat
+            else self._renamed(result, model, flat, einsum, rules, repeat)
+            for result in mapped.results
+        )
+        return replace(mapped, results=results)
+
+    def _search(self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules) -> Mapped:
+        best: list[EinsumResult] = []
+        found: Found | None = None
+        texts, costed = [], 0
+        for path in self._paths(flat):
+            spaces, narrowing = declare(flat, path, rules, self._perfect)
+            found = search(self._architecture, spaces, self._objective)
+            texts.append(narrowing.text)
+            costed += found.costed
+            for candidate in found.front:
+                nest = Nest(candidate.nodes, rules.flatten)
+                result = evaluate_nest(einsum, self._architecture, nest)
+                best.append(replace(result, proof="optimal", gap=0.0))
+        if not best:
+            raise MappingError(_nothing(flat, found))
+        return Mapped(_select(best, self._objective), "; ".join(dict.fromkeys(texts)), costed)
+
+    def _paths(self, einsum: SizedEinsum) -> list[tuple[Level, ...]]:
+        """Paths whose compute can cost every operator."""
+        missing: dict[str, str] = {}
+        paths = []
+        for path in self._architecture.paths():
+            compute = path[-1]
+            assert isinstance(compute, Compute)
+            lacks = [op for op in einsum.operations() if compute.operator_energy_pj(op) is None]
+            if lacks:
+                missing[compute.name] = ", ".join(lacks)
+            else:
+                paths.append(path)
+        if not paths:
+            listed = "; ".join(f"{name} lacks {lacks}" for name, lacks in missing.items())
+            raise MappingError(
+                Problem(f"no compute can execute {einsum.name}: {listed}", "give the operator an energy: `energy: {..}`")
+            )
+        return paths
+
+    def _renamed(
+        self, result: EinsumResult, model: SizedEinsum, flat: SizedEinsum, einsum: SizedEinsum, rules: EinsumRules,
+        repeat: int,
+    ) -> EinsumResult:  # fmt: skip
+        """The mapping of an equal Einsum in the names of this one, evaluated anew."""
+        variables = dict(zip(model.extents, flat.extents, strict=True))
+        tensors = {a.tensor: b.tensor for a, b in zip(model.accesses, flat.accesses, strict=True)}
+        nodes = _rename(_nodes(result), variables, tensors)
+        renamed = evaluate_nest(einsum, self._architecture, Nest(nodes, rules.flatten), repeat=repeat)
+        return replace(renamed, proof=result.proof, gap=result.gap)
+
+
+def _nodes(result: EinsumResult) -> Nodes:
+    from einloom.mappings import parse_node  # noqa: PLC0415 - the text is the mapping
+
+    return tuple(parse_node(line) for line in result.mapping)
+
+
+def _rename(nodes: Nodes, variables: Mapping[str, str], tensors: Mapping[str, str]) -> Nodes:
+    renamed: list[Hold | Loop | Spatial | Bind] = []
+    for node in nodes:
+        if isinstance(node, Hold):
+            renamed.append(replace(node, tensors=tuple(tensors[t] for t in node.tensors)))
+        elif isinstance(node, Loop | Spatial):
+            renamed.append(replace(node, variable=variables[node.variable]))
+        else:
+            assert isinstance(node, Bind)
+            renamed.append(node)
+    return tuple(renamed)
+
+
+def _positional(einsum: SizedEinsum, rules: EinsumRules) -> object:
+    """The rules with variables and tensors by position, so that equal Einsums under equal rules have equal keys."""
+    order = {var: i for i, var in enumerate(einsum.extents)}
+    place: dict[str, int] = {}
+    for i, access in enumerate(einsum.accesses):
+        place.setdefault(access.tensor, i)
+    axes = tuple((axis, tuple(sorted(order[v] for v in allowed if v in order))) for axis, allowed in rules.axes.items())
+    holds = tuple(
+        (memory, tuple(t in holding.must for t in place), tuple(holding.allows(t) for t in place))
+        for memory, holding in rules.holds.items()
+    )
+    return axes, holds, tuple(place[a.tensor] for a in einsum.accesses)
+
+
+def _select(results: list[EinsumResult], objective: Objective) -> tuple[EinsumResult, ...]:
+    """The best of all bindings, or their common front."""
+    if objective != "pareto":
+        keys = {
+            "energy": lambda r: (r.energy_pj, r.cycles),
+            "latency": lambda r: (r.cycles, r.energy_pj),
+            "edp": lambda r: (r.energy_pj * r.cycles, r.energy_pj),
+        }
+        return (min(results, key=keys[objective]),)
+    front: list[EinsumResult] = []
+    for result in sorted(results, key=lambda r: (r.cycles, r.energy_pj)):
+        if not front or result.energy_pj < front[-1].energy_pj:
+            front.append(result)
+    return tuple(front)
+
+
+def _nothing(einsum: SizedEinsum, found: Found | None) -> Problem:
+    """Why no candidate is legal: which memory is too small, by how much."""
+    if found is None or not found.smallest:
+        return Problem(f"no mapping of {einsum.name} is legal here", "check `only`, `holds` and the capacities")
+    listed = "; ".join(
+        f"{name} holds {capacity:.0f} and the smallest tiles need {needed:.0f}"
+        for name, (needed, capacity) in found.smallest.items()
+    )
+    return Problem(
+        f"no mapping of {einsum.name} fits: {listed} (bits, or words)",
+        "raise the capacity, or let the memory hold fewer tensors",
+    )
+
+
