@@ -340,7 +340,7 @@ class _Parser:
 
     def _index(self) -> Index:
         """index := [RANK "="] affine"""
-        if self._following.text == "=":
+        if self._following.text == "=" and self._token.kind in ("name", "word"):
             rank = self._next()
             if rank.kind != "name":
                 self._fail(

@@ -110,7 +110,7 @@ def _assign(cascade: Cascade, einsum: Einsum, fixed: Mapping[str, int], values: 
     target = [evaluation.coordinates(index.affine) for index in einsum.output.indices]
     sizes = [evaluation.extent(v) if v in einsum.output.variables else 1 for v in einsum.variables]
     where = tuple(np.broadcast_to(axis, sizes) for axis in target)
-    values[name][where] = np.broadcast_to(result, sizes)
+    values[name][where] = np.broadcast_to(result, sizes) if where else result.item()
 
 
 class _Evaluation:
