@@ -39,8 +39,10 @@ class _Checker:
     def run(self) -> None:
         self._extents()
         for line, einsum in self.einsums:
-            self.problems += check_line(line, einsum, self.parts)
             self._known_ranks(line, einsum)
+            reported = {(problem.path, problem.offset) for problem in self.problems}
+            found = check_line(line, einsum, self.parts)
+            self.problems += [problem for problem in found if (problem.path, problem.offset) not in reported]
         if len(self.einsums) < len(self.parts.einsums):
             return
         self._unused_ranks()

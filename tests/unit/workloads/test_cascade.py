@@ -81,7 +81,7 @@ def test_a_problem_points_at_the_line_and_the_characters():
 def test_all_problems_come_at_once_in_the_order_of_the_lines():
     lines = ["T[m] = fxp(A[m])", "Z[n] = lgo(T[m])"]
     assert [problem.path for problem in problems_of(lines, {"M": 4})] == [
-        ("cascade", 0), ("cascade", 1), ("cascade", 1), ("cascade", 1), ("cascade", 1),
+        ("cascade", 0), ("cascade", 1), ("cascade", 1), ("cascade", 1),
     ]  # fmt: skip
 
 
