@@ -277,6 +277,8 @@ class _Loader:
             read = write = spec.energy_per_bit * access
         elif part is not None:
             access = part.word_bits
+        if access is not None and spec.word is None and self._in_words(spec, path):
+            return None
         area = spec.area
         if area is None and part is not None:
             area = part.area_um2
@@ -301,6 +303,15 @@ class _Loader:
             leakage_w=float(spec.leakage),
             source=part.source if part else OFF_CHIP if area == 0.0 and spec.area is None else "",
         )
+
+    def _in_words(self, spec: MemoryLevel, path: Path) -> bool:
+        """Whether a level that is priced per bit gives a bandwidth in words of no known width: a problem."""
+        keys = ("bandwidth", "read_bandwidth", "write_bandwidth")
+        wrong = [key for key in keys if (rate := getattr(spec, key)) is not None and rate.in_words]
+        for key in wrong:
+            what = f"memory '{spec.memory}' is priced per bit and does not say how wide its words are"
+            self._problem(what, "add `word: 8 b`, or write the bandwidth in bytes", (*path, key))
+        return bool(wrong)
 
     def _memory_part(self, spec: MemoryLevel, path: Path) -> MemoryPart | None:
         """What the library says of this memory; None when the level needs nothing from it."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from einloom.arch.rules import OPERAND_ROLES, ROLES
 from einloom.arch.tree import AxisRule, Share
@@ -62,6 +62,14 @@ def _variable(value: Any) -> str:
         hint = f"rank names are upper case ('{value}'), rank variables lower case ('{value.lower()}')"
         raise Invalid(f"{show(value)} is not a rank variable", hint)
     raise Invalid(f"{show(value)} is not a rank variable", "rank variables are lower case, for example n")
+
+
+def _operator(value: Any) -> str:
+    if isinstance(value, str) and _VARIABLE.fullmatch(value):
+        return value
+    raise Invalid(
+        f"{show(value)} is not an operator", "operators are lower case, for example mac, mul, add, exp"
+    )
 
 
 def _quantity(kind: str, zero: bool) -> Callable[[Any], Number]:
@@ -139,7 +147,7 @@ def _axis_size(value: Any) -> int:
 
 Name = Annotated[str, BeforeValidator(check_name)]
 Tensor = Annotated[str, BeforeValidator(_tensor)]
-Variable = Annotated[str, BeforeValidator(_variable)]
+Operator = Annotated[str, BeforeValidator(_operator)]
 Word = Annotated[Any, BeforeValidator(_quantity("size", zero=False))]
 Energy = Annotated[Any, BeforeValidator(_quantity("energy", zero=True))]
 Power = Annotated[Any, BeforeValidator(_quantity("power", zero=True))]
@@ -221,7 +229,7 @@ class FanoutLevel(Strict):
     """An item ``- fanout: NAME``."""
 
     fanout: Name
-    axes: Annotated[dict[Name, AxisSize], Field(min_length=1)]
+    axes: Mapping[Name, AxisSize]
     multicast: Annotated[Any, BeforeValidator(_share)] = True
     reduce: Annotated[Any, BeforeValidator(_reduce)] = (True, 0)
     only: Mapping[Name, Annotated[Any, BeforeValidator(_axis_rule)]] = {}
@@ -234,8 +242,8 @@ class ComputeLevel(Strict):
     compute: Name
     component: str | None = None
     technology: Length = None
-    energy: Mapping[Variable, Energy] = {}
-    cycles: Mapping[Variable, Cycles] = {}
+    energy: Mapping[Operator, Energy] = {}
+    cycles: Mapping[Operator, Cycles] = {}
     area: Area = None
     leakage: Power = Fraction(0)
 

@@ -1,0 +1,116 @@
+import sys
+import types
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from einloom.arch import registry
+from einloom.arch.template import Parameter, Template
+from einloom.errors import PluginError, SpecError
+
+
+class Distribution:
+    def __init__(self, name):
+        self.name, self.version = name, "1.0"
+
+
+def point(name, target, owner):
+    class Owned(EntryPoint):
+        dist = Distribution(owner)
+
+    return Owned(name=name, value=target, group=registry.GROUP)
+
+
+def built_with(build, name="mine"):
+    return Template(name=name, summary="a test", parameters=(), build=build)
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    """Register plugins of a module that exists only here: name -> (attribute value, owner)."""
+    module = types.ModuleType("plugin_under_test")
+    monkeypatch.setitem(sys.modules, "plugin_under_test", module)
+    builtin = tuple(registry._registered())
+
+    def register(*claims):
+        points = []
+        for name, value, owner in claims:
+            attribute = f"T{len(points)}"
+            setattr(module, attribute, value)
+            points.append(point(name, f"plugin_under_test:{attribute}", owner))
+        found = tuple(sorted((*builtin, *points), key=lambda p: p.name))
+        monkeypatch.setattr(registry, "_registered", lambda: found)
+
+    return register
+
+
+def test_built_in_templates_are_found_through_entry_points():
+    assert {entry.name: entry.owner.split()[0] for entry in registry.entries()} == {
+        "spatial": "einloom",
+        "systolic": "einloom",
+    }
+
+
+def test_a_third_party_template_is_found_as_the_built_in_ones_are(plugins):
+    mine = built_with(lambda params: None)
+    plugins(("mine", mine, "acme"))
+    assert registry.template("mine") is mine
+    assert "acme 1.0" in [entry.owner for entry in registry.entries()]
+
+
+def test_an_unknown_template_is_suggested():
+    with pytest.raises(SpecError, match=r"no template is named 'systolc'\n  did you mean 'systolic'"):
+        registry.template("systolc")
+
+
+def test_a_name_used_twice_names_both_owners(plugins):
+    plugins(
+        ("mine", built_with(lambda params: None), "acme"),
+        ("mine", built_with(lambda params: None), "umbrella"),
+    )
+    with pytest.raises(PluginError, match=r"'mine' is registered twice: acme 1\.0 .* and umbrella 1\.0"):
+        registry.template("mine")
+
+
+def test_a_broken_plugin_names_itself_its_distribution_and_the_reason(monkeypatch):
+    broken = point("broken", "no_such_module_here:T", "acme")
+    monkeypatch.setattr(registry, "_registered", lambda: (broken,))
+    with pytest.raises(PluginError, match=r"'broken' of acme 1\.0 does not load: ModuleNotFoundError"):
+        registry.template("broken")
+
+
+def test_the_rest_keeps_working_beside_a_broken_plugin(plugins):
+    plugins(("mine", object(), "acme"))
+    problems = {entry.name: entry.problem for entry in registry.entries()}
+    assert problems["systolic"] == ""
+    assert registry.template("systolic").name == "systolic"
+    assert "the template 'mine' of acme 1.0 breaks its contract" in problems["mine"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (42, "is int, not a Template"),
+        (built_with(lambda params: None, name="other"), "it calls itself 'other'"),
+        (
+            built_with(lambda: None),
+            r"expected build\(params: Mapping\[str, object\]\) -> Architecture, found build\(\)",
+        ),
+        (built_with(lambda rows, cols: None), r"found build\(rows, cols\)"),
+        (built_with("build"), "build is str"),
+    ],
+)
+def test_a_template_that_breaks_its_contract_says_how(plugins, value, reason):
+    plugins(("mine", value, "acme"))
+    with pytest.raises(PluginError, match=reason):
+        registry.template("mine")
+
+
+def test_a_parameter_of_an_unknown_kind_is_refused():
+    with pytest.raises(PluginError, match="parameter 'rows' has the kind 'number'"):
+        Parameter(name="rows", kind="number", meaning="of the array")
+
+
+def test_a_parameter_says_what_it_means():
+    with pytest.raises(PluginError, match="does not say what it means"):
+        Parameter(name="rows", kind="count", meaning="")
