@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from einloom.arch.tree import UNLIMITED, Architecture, Memory, shares
+from einloom.arch.tree import UNLIMITED, Architecture, Memory
 from einloom.mapper.space import Holding, Order, Space, stationary_order
 from einloom.model import counts
 from einloom.model.arrays import Array
-from einloom.model.structure import Structure, structure_of
+from einloom.model.structure import Structure, applies, structure_of
 from einloom.model.traffic import Batch
 
 
@@ -87,7 +87,7 @@ def _share(architecture: Architecture, batch: Batch, tilings: int) -> Share:
         used = counts.used(batch, holder.level).astype(float)
         for i, load in enumerate(_loads(memory, reads, writes, width)):
             loads[i] = loads[i] + load / used
-        copies = 2 if shares(memory.double_buffered, access.tensor) else 1
+        copies = 2 if applies(memory.double_buffered, structure.einsum, access.tensor) else 1
         size = found.occupancy.astype(float) * (1.0 if memory.capacity.in_words else float(access.bits)) * copies
         occupied[holder.level] = occupied.get(holder.level, 0) + size
     return Share(energy, {level: (a, b, c) for level, (a, b, c) in ports.items()}, occupied)

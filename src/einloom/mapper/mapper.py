@@ -75,7 +75,7 @@ class Mapper:
             texts.append(narrowing.text)
             costed += found.costed
             for candidate in found.front:
-                nest = Nest(candidate.nodes, rules.flatten)
+                nest = Nest(_without_ones(candidate.nodes), rules.flatten)
                 result = evaluate_nest(einsum, self._architecture, nest)
                 best.append(replace(result, proof="optimal", gap=0.0))
         if not best:
@@ -111,6 +111,11 @@ class Mapper:
         nodes = _rename(_nodes(result), variables, tensors)
         renamed = evaluate_nest(einsum, self._architecture, Nest(nodes, rules.flatten), repeat=repeat)
         return replace(renamed, proof=result.proof, gap=result.gap)
+
+
+def _without_ones(nodes: Nodes) -> Nodes:
+    """The same nest without loops of one iteration."""
+    return tuple(node for node in nodes if not (isinstance(node, Loop | Spatial) and node.bound == 1))
 
 
 def _nodes(result: EinsumResult) -> Nodes:

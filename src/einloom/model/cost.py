@@ -15,12 +15,13 @@ from functools import cached_property
 
 import numpy as np
 
-from einloom.arch.tree import UNLIMITED, Amount, Architecture, Fanout, Memory, shares
+from einloom.arch.tree import UNLIMITED, Amount, Architecture, Fanout, Memory
 from einloom.errors import MappingError, Problem
 from einloom.model import counts
 from einloom.model.activity import CountedActivity
 from einloom.model.arrays import Array
 from einloom.model.counts import Counts
+from einloom.model.structure import applies
 from einloom.model.traffic import Batch
 from einloom.workloads.sized import Access
 
@@ -62,7 +63,8 @@ class Priced:
             if place == level:
                 access = self.access(index)
                 width = 1.0 if memory.capacity.in_words else float(access.bits)
-                copies = 2 if shares(memory.double_buffered, access.tensor) else 1
+                double = applies(memory.double_buffered, self.batch.structure.einsum, access.tensor)
+                copies = 2 if double else 1
                 total = total + found.occupancy.astype(float) * width * copies
         return total
 

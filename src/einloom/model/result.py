@@ -133,7 +133,6 @@ class Evaluation:
     repeat: int
     einsums: Mapping[str, EinsumResult]
     energy_pj_by: Mapping[str, float]
-    leakage_w: float = 0.0
 
     @property
     def power_w(self) -> float:
@@ -191,3 +190,14 @@ class Evaluation:
         )
         head = "<tr><th>Einsum</th><th>copies</th><th>cycles</th><th>energy [pJ]</th><th>bound by</th></tr>"
         return f"<p>{self.design}: {self.cycles:,} cycles, {self.energy_pj:.6g} pJ</p><table>{head}{rows}</table>"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The latency-energy front of a design, sorted by cycles."""
+
+    points: tuple[Evaluation, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the JSON object of ``einloom map --objective pareto --json``."""
+        return {"version": 1, "front": [point.to_dict() for point in self.points]}

@@ -19,11 +19,17 @@ from functools import cached_property
 
 import numpy as np
 
-from einloom.arch.tree import Compute, Fanout, Level, Memory, shares
+from einloom.arch.rules import tensors_named
+from einloom.arch.tree import Compute, Fanout, Level, Memory, Share
 from einloom.errors import MappingError, Problem
 from einloom.mappings import Hold, Loop, Nodes, Spatial
 from einloom.model.arrays import Array
 from einloom.workloads.sized import Access, SizedEinsum
+
+
+def applies(which: Share, einsum: SizedEinsum, tensor: str) -> bool:
+    """Whether a per-tensor switch (true, false, or names and roles) is on for ``tensor``."""
+    return which if isinstance(which, bool) else tensor in tensors_named(einsum, which)
 
 
 class Mode(IntEnum):
@@ -123,7 +129,7 @@ class Structure:
             place
             for place in range(outer.level + 1, inner.level)
             if isinstance(level := self.path[place], Fanout)
-            and shares(level.reduce if access.role == "output" else level.multicast, access.tensor)
+            and applies(level.reduce if access.role == "output" else level.multicast, self.einsum, access.tensor)
         )
 
     def modes(self, inner: Holder, shared: Iterable[int] = ()) -> Modes:

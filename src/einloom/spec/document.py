@@ -7,10 +7,11 @@ its file, line and column; ``validate`` checks a part of it against a pydantic m
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any, NoReturn, TypeVar
 
@@ -58,18 +59,32 @@ class Document:
         text: The whole text.
         data: Its content.
         marks: Place of each value by its path.
+        edits: Values that do not stand in the file (`--set`), by path: how the user wrote them.
     """
 
     file: str
     text: str
     data: Any
     marks: Mapping[Path, Mark]
+    edits: Mapping[Path, str] = field(default_factory=dict)
+
+    def with_value(self, path: Path, value: Any, origin: str) -> Document:
+        """The document with another value at ``path``; problems there name ``origin`` in place of the file."""
+        data = copy.deepcopy(self.data)
+        if not path:
+            return replace(self, data=value, edits={**self.edits, (): origin})
+        parent = at(data, path[:-1])
+        parent[path[-1]] = value
+        return replace(self, data=data, edits={**self.edits, path: origin})
 
     def locate(self, problem: Problem, at_key: bool = False) -> Problem:
         """``problem`` with file, line, column and source line; the nearest enclosing place if its own is unknown."""
         if problem.file:
             return problem
         path = problem.path
+        for edited, origin in self.edits.items():
+            if path[: len(edited)] == edited:
+                return replace(problem, file=origin)
         while path not in self.marks and path:
             path = path[:-1]
             at_key = True

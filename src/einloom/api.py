@@ -1,0 +1,274 @@
+"""The facade: designs that evaluate and map themselves, studies that explore them.
+
+The command line and ``import einloom`` go through here; each verb is one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from einloom.arch.tree import Architecture
+from einloom.catalogue import find
+from einloom.errors import EinloomError, MappingError, Problem, SpecError
+from einloom.mapper import Mapped, Mapper
+from einloom.mappings import Nest, resolved
+from einloom.model.evaluate import evaluate_nest
+from einloom.model.result import EinsumResult, Evaluation, Front
+from einloom.model.totals import total
+from einloom.spec.design import LoadedDesign, load_design
+from einloom.workloads import Cascade, Workload
+from einloom.workloads.sized import SizedEinsum
+
+if TYPE_CHECKING:
+    from einloom.search.plan import Plan
+    from einloom.search.progress import Progress
+    from einloom.search.result import StudyResult
+
+Objective = Literal["energy", "latency", "edp", "pareto"]
+Bounds = Literal["clipped", "perfect"]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Architecture + workload (+ mapping), ready to be evaluated or mapped. Made by `load`."""
+
+    loaded: LoadedDesign
+
+    @property
+    def name(self) -> str:
+        return self.loaded.name
+
+    @property
+    def workload(self) -> Workload:
+        return self.loaded.workload
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.loaded.architecture
+
+    def evaluate(self) -> Evaluation:
+        """The cost of the design with the mapping it gives.
+
+        Raises:
+            MappingError: A nest is missing, illegal, or overflows a memory: every reason, with its line.
+        """
+        results, problems = [], []
+        for key, cascade, einsum in self.einsums():
+            try:
+                results.append((key, evaluate_nest(einsum, self.architecture, self._nest(key, cascade, einsum),
+                                                   repeat=cascade.repeat)))  # fmt: skip
+            except MappingError as error:
+                problems.extend(self.loaded.relocated(error, key).problems)
+        if problems:
+            raise MappingError(problems)
+        return total(self.name, self.architecture, self.workload.repeat, dict(results))
+
+    def map(
+        self,
+        objective: Objective = "energy",
+        bounds: Bounds = "clipped",
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> Evaluation | Front:
+        """The best mapping of every Einsum; a nest that the design gives is kept as it is.
+
+        Args:
+            objective: ``"pareto"`` gives the latency-energy front of the whole design.
+            bounds: ``"perfect"`` allows only bounds that multiply to the size of each rank.
+            progress: Told (Einsum, number done, number in all).
+
+        Raises:
+            MappingError: No legal mapping, with the reason.
+        """
+        mapper = Mapper(self.architecture, objective, perfect=bounds == "perfect")
+        todo = list(self.einsums())
+        mapped: list[tuple[str, Mapped]] = []
+        for done, (key, cascade, einsum) in enumerate(todo):
+            if progress:
+                progress(key, done, len(todo))
+            mapped.append((key, self._mapped(mapper, key, cascade, einsum)))
+        if objective == "pareto":
+            fronts = {key: found.results for key, found in mapped}
+            return Front(tuple(self._total(chosen) for chosen in combined_front(fronts)))
+        return self._total({key: found.results[0] for key, found in mapped})
+
+    def _total(self, results: Mapping[str, EinsumResult]) -> Evaluation:
+        return total(self.name, self.architecture, self.workload.repeat, results)
+
+    def _mapped(self, mapper: Mapper, key: str, cascade: Cascade, einsum: SizedEinsum) -> Mapped:
+        plan = self.loaded.mapping
+        if plan is None or (key not in plan.nests and not plan.tree):
+            return mapper.map(einsum, cascade.repeat)
+        try:
+            nest = self._nest(key, cascade, einsum)
+            result = evaluate_nest(einsum, self.architecture, nest, repeat=cascade.repeat)
+        except MappingError as error:
+            raise self.loaded.relocated(error, key) from None
+        return Mapped((replace(result, proof="optimal"),), "the nest that the design gives", 1)
+
+    def einsums(self) -> Iterator[tuple[str, Cascade, SizedEinsum]]:
+        """(key, cascade, Einsum) in order; the key is the Einsum's name, in a network ``part.name``."""
+        several = len(self.workload.cascades) > 1
+        for cascade in self.workload.cascades:
+            for einsum in cascade.sized():
+                yield (f"{cascade.name}.{einsum.name}" if several else einsum.name), cascade, einsum
+
+    def _nest(self, key: str, cascade: Cascade, einsum: SizedEinsum) -> Nest:
+        plan = self.loaded.mapping
+        if plan is None:
+            raise MappingError(Problem("the design has no mapping", "add `mapping:`, give --mapping FILE, or run map"))
+        if plan.tree:
+            raise MappingError(
+                Problem("a fused tree is not evaluated by this version", "give one nest for each Einsum: `Z: [...]`")
+            )
+        if key not in plan.nests:
+            raise MappingError(Problem(f"has no nest for {key}", f"add `{key}: [...]` below `mapping:`"))
+        nest = plan.nests[key]
+        extents = (einsum.flattened(nest.flatten) if nest.flatten else einsum).extents
+        numbers: dict[str, Fraction | int] = {**cascade.ranks, **{var.upper(): n for var, n in extents.items()}}
+        numbers |= plan.parameters
+        return replace(nest, nodes=resolved(nest.nodes, numbers))
+
+
+def combined_front(fronts: Mapping[str, Sequence[EinsumResult]]) -> list[dict[str, EinsumResult]]:
+    """One choice an Einsum, so that no other choice has both fewer total cycles and less total energy."""
+    points: list[tuple[float, float, dict[str, EinsumResult]]] = [(0.0, 0.0, {})]
+    for key, results in fronts.items():
+        joined = [
+            (cycles + r.cycles * r.repeat, energy + r.energy_pj * r.repeat, {**chosen, key: r})
+            for cycles, energy, chosen in points
+            for r in results
+        ]
+        joined.sort(key=lambda point: point[:2])
+        points = []
+        for point in joined:
+            if not points or point[1] < points[-1][1]:
+                points.append(point)
+    return [chosen for _, _, chosen in points]
+
+
+def load(
+    source: str | Path | Mapping[str, Any],
+    *,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
+    mapping: str | Path | None = None,
+) -> Design:
+    """The design in a file: the user's own path, else the catalogue's.
+
+    Args:
+        source: E.g. ``"designs/peer16_gemm.yaml"``; or plain data of the same form.
+        set: Values by path, e.g. ``{"architecture.levels.GLB.capacity": "256 KiB"}``.
+        mapping: A mapping file that takes the place of the design's own.
+
+    Raises:
+        SpecError: With every problem of every file that the design names.
+    """
+    return Design(load_design(source, set, mapping))
+
+
+@dataclass
+class DesignBuilder:
+    """``build(overrides) -> metrics`` of a study: loads the design anew, maps it, gives its base metrics.
+
+    Picklable: worker processes have their own copy. Files are read once in a process.
+
+    Attributes:
+        design: Path, or plain data.
+        workloads: Several networks: metrics come as ``<network>.<metric>``. Empty: the design's own.
+        objective: What the mapper minimizes inside a trial.
+        beside: Folder to which paths inside plain data are relative.
+    """
+
+    design: str | Mapping[str, Any]
+    workloads: tuple[str | Mapping[str, Any], ...] = ()
+    networks: tuple[str, ...] = ()
+    objective: Objective = "edp"
+    beside: Path | None = None
+    known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __call__(self, overrides: Mapping[str, object]) -> dict[str, float]:
+        if not self.workloads:
+            return self._metrics(overrides)
+        found: dict[str, float] = {}
+        for name, workload in zip(self.networks, self.workloads, strict=True):
+            metrics = self._metrics({"workload": workload, **overrides})
+            found |= {f"{name}.{key}": value for key, value in metrics.items()}
+            found |= {key: metrics[key] for key in ("area_um2",) if key in metrics}
+        return found
+
+    def _metrics(self, overrides: Mapping[str, object]) -> dict[str, float]:
+        evaluation = self.load(overrides).map(self.objective)
+        assert isinstance(evaluation, Evaluation)
+        return evaluation.metrics()
+
+    def load(self, overrides: Mapping[str, object]) -> Design:
+        return Design(load_design(self.design, overrides, beside=self.beside, known=self.known))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "known": {}}
+
+
+def load_study_plan(file: str | Path) -> tuple[Plan, DesignBuilder]:
+    """A search file as a plan and the builder of its designs.
+
+    Raises:
+        SpecError: With every problem of the search file, or of the design that it names.
+    """
+    from einloom.spec.document import read  # noqa: PLC0415
+    from einloom.spec.search import load_search, parts_of  # noqa: PLC0415
+
+    path = find(file)
+    document = read(path)
+    design, workloads = parts_of(document)
+    load_search(document)  # all problems of the file itself come first
+    builder = DesignBuilder(_source(design, path.parent), tuple(_source(w, path.parent) for w in workloads),
+                            beside=path.parent)  # fmt: skip
+    first = builder.load({"workload": builder.workloads[0]} if builder.workloads else {})
+    ranks = {name: size for cascade in first.workload.cascades for name, size in cascade.ranks.items()}
+    plan = load_search(document, ranks).with_files(first.loaded.files)
+    builder.networks = plan.networks
+    builder.objective = _mapper_objective(plan)
+    return plan, builder
+
+
+def _source(value: Any, folder: Path) -> Any:
+    return str(find(value, folder)) if isinstance(value, str) else value
+
+
+def _mapper_objective(plan: Plan) -> Objective:
+    """Inside a trial the mapper minimizes what the study does: energy, latency, or their product where it does both."""
+    stems = {target.name.rpartition(".")[2].split("_")[0] for target in plan.targets}
+    if "energy" in stems and not stems & {"latency", "cycles", "edp", "power"}:
+        return "energy"
+    if stems & {"latency", "cycles"} and not stems & {"energy", "edp", "power"}:
+        return "latency"
+    return "edp"
+
+
+def explore(
+    search: str | Path, *, workers: int = 1, new: bool = False, folder: Path | None = None,
+    progress: Progress | bool = True,
+) -> StudyResult:  # fmt: skip
+    """Run or continue the study of a search file; results are kept in ``results/<study>/``.
+
+    Raises:
+        SpecError: The file or its design is at fault, or the stored study was begun with other files.
+        KeyboardInterrupt: Stopped; what was finished is kept, and the same call continues.
+    """
+    from einloom.search.study import explore as run  # noqa: PLC0415
+
+    plan, build = load_study_plan(search)
+    return run(plan, build, folder=folder or Path("results") / plan.name, workers=workers, new=new, progress=progress)
+
+
+def check(file: str | Path) -> None:
+    """Read a file of any kind and everything that it names. Raises `SpecError` with all problems."""
+    from einloom.spec.files import check_any  # noqa: PLC0415
+
+    check_any(find(file), load_study_plan)
+
+
+__all__ = ["Design", "DesignBuilder", "EinloomError", "SpecError", "check", "explore", "load", "load_study_plan"]

@@ -1,0 +1,55 @@
+"""The whole design: Einsums in sequence, copies multiplied in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from einloom.arch.tree import Architecture
+from einloom.model.result import EinsumResult, Evaluation, Number
+
+
+def total(design: str, architecture: Architecture, repeat: int, einsums: Mapping[str, EinsumResult]) -> Evaluation:
+    """Totals over Einsums that run one after the other.
+
+    Args:
+        repeat: Of a workload of one cascade, for the report; copies are taken from each Einsum's own ``repeat``.
+        einsums: By name, for one copy each.
+    """
+    cycles = sum(e.cycles * e.repeat for e in einsums.values())
+    by: dict[str, float] = defaultdict(float)
+    bound: dict[str, float] = defaultdict(float)
+    useful = {compute.name: 0 for compute in architecture.computes()}
+    operations = 0
+    for einsum in einsums.values():
+        for name, memory in einsum.memories.items():
+            by[name] += memory.energy_pj * einsum.repeat
+        for name, compute in einsum.computes.items():
+            by[name] += compute.energy_pj * einsum.repeat
+            operations += compute.operations * einsum.repeat
+            useful[name] += einsum.useful_cycles * einsum.repeat
+        by["links"] += einsum.links_energy_pj * einsum.repeat
+        by["leakage"] += einsum.leakage_pj * einsum.repeat
+        bound[einsum.bound_by] += einsum.cycles * einsum.repeat
+    proofs = {einsum.proof for einsum in einsums.values()}
+    return Evaluation(
+        design=design,
+        cycles=_number(cycles),
+        latency_s=cycles / architecture.clock_hz,
+        energy_pj=float(sum(e.energy_pj * e.repeat for e in einsums.values())),
+        area_um2=architecture.area_um2(),
+        operations=operations,
+        utilization={
+            name: work / (architecture.instances(name) * cycles) if cycles else 0.0 for name, work in useful.items()
+        },
+        bound_by=max(bound, key=lambda name: bound[name]) if bound else "",
+        proof=None if None in proofs else "gap" if "gap" in proofs else "optimal",
+        gap=max((einsum.gap for einsum in einsums.values()), default=0.0),
+        repeat=repeat,
+        einsums=dict(einsums),
+        energy_pj_by={name: float(energy) for name, energy in by.items() if energy or name in ("links", "leakage")},
+    )
+
+
+def _number(value: Number) -> Number:
+    return int(value) if float(value).is_integer() else value

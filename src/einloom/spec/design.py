@@ -1,0 +1,194 @@
+"""A design in YAML: workload, architecture and (optionally) mapping, each inline or the path of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from pathlib import PurePath
+from typing import Any
+
+from einloom.arch.tree import Architecture
+from einloom.catalogue import find
+from einloom.errors import EinloomError, MappingError, Path, Problem, SpecError
+from einloom.mappings import MappingPlan
+from einloom.spec import overrides
+from einloom.spec.architecture import load_architecture, unknown_names
+from einloom.spec.document import Document, Strict, read, show, validate
+from einloom.spec.mapping import load_mapping
+from einloom.spec.workload import load_workload
+from einloom.workloads import Workload
+
+PARTS = ("workload", "architecture", "mapping")
+
+
+class DesignFile(Strict):
+    """The keys of a design file; each part is checked by its own reader."""
+
+    version: int
+    name: str | None = None
+    workload: Any
+    architecture: Any
+    mapping: Any = None
+    published: Any = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where one part of a design stands."""
+
+    document: Document
+    path: Path
+
+
+@dataclass(frozen=True)
+class LoadedDesign:
+    """A design as values.
+
+    Attributes:
+        name: From the file, or its stem.
+        workload, architecture: As loaded.
+        mapping: None when the file gives none.
+        mapping_part: Where the mapping stands, to say where a nest is illegal.
+        files: Text of every file that was read, by name.
+    """
+
+    name: str
+    workload: Workload
+    architecture: Architecture
+    mapping: MappingPlan | None
+    mapping_part: Part | None
+    files: Mapping[str, str]
+
+    def relocated(self, error: MappingError, einsum: str) -> EinloomError:
+        """A legality error of the nest of ``einsum`` with file and line."""
+        if self.mapping_part is None:
+            return error
+        document, path = self.mapping_part.document, (*self.mapping_part.path, einsum)
+        data: Any = document.data
+        for key in path:
+            data = data.get(key) if isinstance(data, dict) else None
+        prefix = (*path, "nodes") if isinstance(data, dict) else path
+        return MappingError([document.locate(problem.below(*prefix)) for problem in error.problems])
+
+
+def load_design(
+    source: str | FilePath | Mapping[str, Any],
+    settings: Mapping[str, Any] | None = None,
+    mapping_file: str | FilePath | None = None,
+    beside: FilePath | None = None,
+    known: dict[str, Document] | None = None,
+) -> LoadedDesign:
+    """The design in a file or in plain data.
+
+    Args:
+        source: A path (the user's own, else of the catalogue), or what such a file holds.
+        settings: Values by path (`spec.overrides`), applied before anything is checked.
+        mapping_file: Takes the place of the design's mapping.
+        beside: Folder to which paths inside plain data are relative.
+        known: Files read before, by name; new ones are added. Give the same one to load many variants quickly.
+
+    Raises:
+        SpecError: With every problem of every file.
+    """
+    loader = _Loader(dict(settings or {}), known if known is not None else {})
+    overrides.check_heads(loader.settings)
+    if isinstance(source, Mapping):
+        data = {"version": 1, **source}
+        return loader.load(Document("<design>", "", data, {}), mapping_file, beside)
+    file = find(source)
+    return loader.load(loader.read(str(file)), mapping_file, file.parent)
+
+
+class _Loader:
+    """Reads one design, collecting problems as it goes."""
+
+    def __init__(self, settings: dict[str, Any], known: dict[str, Document]) -> None:
+        self.settings, self._known = settings, known
+        self._used: dict[str, str] = {}
+        self._problems: list[Problem] = []
+
+    def read(self, file: str) -> Document:
+        if file not in self._known:
+            self._known[file] = read(file)
+        self._used[file] = self._known[file].text
+        return self._known[file]
+
+    def load(self, document: Document, mapping_file: str | FilePath | None, beside: FilePath | None) -> LoadedDesign:
+        for part in PARTS:
+            if part in self.settings and isinstance(document.data, dict):
+                origin = f"--set {part}={show(self.settings[part])}"
+                document = document.with_value((part,), self.settings[part], origin)
+        checked = validate(document, DesignFile)
+        if checked.version != 1:
+            document.fail([Problem(f"{checked.version} is not a version that this einloom reads", "write 1", ("version",))])
+        workload = self._try(lambda: self._load("workload", document, beside, load_workload))
+        architecture = self._try(lambda: self._load("architecture", document, beside, load_architecture))
+        mapping = None
+        if mapping_file is not None:
+            mapping = self._try(lambda: self._from_file("mapping", str(find(mapping_file)), load_mapping))
+        elif checked.mapping is not None:
+            mapping = self._try(lambda: self._load("mapping", document, beside, load_mapping))
+        if workload and architecture:
+            self._check_names(workload[0], architecture)
+        if self._problems or workload is None or architecture is None:
+            raise SpecError(self._problems)
+        return LoadedDesign(
+            checked.name or PurePath(document.file).stem.strip("<>"),
+            workload[0],
+            architecture[0],
+            mapping[0] if mapping else None,
+            mapping[1] if mapping else None,
+            dict(self._used),
+        )
+
+    def _try(self, load: Any) -> Any:
+        try:
+            return load()
+        except SpecError as error:
+            self._problems.extend(error.problems)
+            return None
+
+    def _load(self, part: str, document: Document, beside: FilePath | None, load: Any) -> tuple[Any, Part]:
+        """A part that stands inline, or in the file that is named in its place."""
+        value = document.data[part]
+        if isinstance(value, str):
+            return self._from_file(part, str(find(value, beside)), load)
+        return self._from(part, document, load)
+
+    def _from_file(self, part: str, file: str, load: Any) -> tuple[Any, Part]:
+        document = self.read(file)
+        if not isinstance(document.data, dict) or part not in document.data:
+            document.fail([Problem(f"is no {part} file", f"a {part} file has `version: 1` and `{part}:`")])
+        check_file(document, part)
+        return self._from(part, document, load)
+
+    def _from(self, part: str, document: Document, load: Any) -> tuple[Any, Part]:
+        edited = overrides.apply(document, part, (part,), self.settings)
+        return load(edited), Part(edited, (part,))
+
+    def _check_names(self, workload: Workload, architecture: tuple[Architecture, Part]) -> None:
+        tensors = {tensor for cascade in workload.cascades for tensor in cascade.tensors}
+        variables = {
+            var for cascade in workload.cascades for einsum in cascade.sized() for var in (*einsum.extents, *einsum.flatten)
+        }
+        arch, part = architecture
+        data = part.document.data[part.path[0]]
+        found = unknown_names(arch, tensors, variables, data, part.path)
+        self._problems.extend(part.document.locate(problem) for problem in found)
+
+
+def check_file(document: Document, part: str) -> None:
+    """A file of one part has ``version: 1`` and that part (and a name), nothing else. Raises `SpecError`."""
+    problems = []
+    data = document.data
+    if not isinstance(data, dict):
+        document.fail([Problem(f"{show(data)} is no {part} file", f"a file starts with `version: 1`, then `{part}:`")])
+    if "version" not in data:
+        problems.append(Problem("is missing", "add `version: 1` here", ("version",)))
+    elif data["version"] != 1 or isinstance(data["version"], bool):
+        problems.append(Problem(f"{show(data['version'])} is not a version that this einloom reads", "write 1", ("version",)))
+    extra = [key for key in data if key not in ("version", part)]
+    problems += [Problem(f"the key '{key}' is not known here", f"keys: version, {part}", (key,)) for key in extra]
+    if problems:
+        document.fail(problems)
