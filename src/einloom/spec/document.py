@@ -279,7 +279,12 @@ def problems_of(error: ValidationError, prefix: Path, model: Any) -> list[Proble
     """A pydantic error in our words, one problem a path (the most specific of a union's attempts)."""
     problems: dict[Path, Problem] = {}
     for item in error.errors(include_url=False):
-        path = (*prefix, *(key for key in item["loc"] if not _is_union_label(key)))
+        labels = list(item["loc"])
+        if item["type"] in ("extra_forbidden", "missing"):  # ends in a key, whatever it looks like
+            key = labels.pop()
+            path = (*prefix, *(label for label in labels if not _is_union_label(label)), key)
+        else:
+            path = (*prefix, *(label for label in labels if not _is_union_label(label)))
         problem = _problem(item, path, model, prefix)
         problems.setdefault(path, problem)
     return list(problems.values())

@@ -264,3 +264,9 @@ def test_a_file_without_a_search_is_refused(text):
 
 def test_the_name_of_a_study_is_the_stem_of_its_file():
     assert load_search(parse(SMALL, str(Path("a") / "b.c.yaml"))).name == "b.c"
+
+
+@pytest.mark.parametrize("key", ["desi[gn", "int", "str", "function-x"])
+def test_an_unknown_key_is_named_whatever_it_looks_like(key):
+    (problem,) = problems(SMALL + f"  {key}: 3\n")
+    assert (problem.message, problem.line) == (f"the key '{key}' is not known here", 7)
