@@ -33,14 +33,19 @@ def test_a_scalar_has_no_dimension():
     assert np.allclose(out["Z"], A.sum(1) * A.sum())
 
 
-@pytest.mark.parametrize(("name", "fold"), [("sum", np.sum), ("max", np.max), ("min", np.min), ("prod", np.prod), ("mean", np.mean)])
+@pytest.mark.parametrize(
+    ("name", "fold"),
+    [("sum", np.sum), ("max", np.max), ("min", np.min), ("prod", np.prod), ("mean", np.mean)],
+)
 def test_reductions(name, fold):
     out = run(f"Z[m] = {name}{{k}}(A[m,k])", {"M": 3, "K": 4}, {"A": A})
     assert np.allclose(out["Z"], fold(A, axis=1))
 
 
 def test_a_reduction_over_what_its_body_ignores_counts_every_point():
-    out = run("Z[m] = sum{j}(A[m] * C[j]) + sum{k}(A[m])", {"M": 3, "J": 2, "K": 7}, {"A": A[:, 0], "C": np.ones(2)})
+    out = run(
+        "Z[m] = sum{j}(A[m] * C[j]) + sum{k}(A[m])", {"M": 3, "J": 2, "K": 7}, {"A": A[:, 0], "C": np.ones(2)}
+    )
     assert np.allclose(out["Z"], A[:, 0] * 2 + A[:, 0] * 7)
 
 

@@ -29,7 +29,9 @@ def test_a_matrix_product_is_one_mac_per_point():
 
 
 def test_an_access_carries_the_roles_of_its_tensor():
-    cascade = Cascade.parse(["T[m] = A[m,k] * B[k]", "Z[m] = exp(T[m])"], {"M": 2, "K": 4}, bits={"B": Fraction("1.6")})
+    cascade = Cascade.parse(
+        ["T[m] = A[m,k] * B[k]", "Z[m] = exp(T[m])"], {"M": 2, "K": 4}, bits={"B": Fraction("1.6")}
+    )
     first, second = cascade.sized()
     assert first.accesses[2] == Access("B", ((("k", 1),),), "input", Fraction(8, 5), weight=True)
     assert first.output == Access("T", ((("m", 1),),), "output", Fraction(16), workload_input=False)
@@ -89,7 +91,11 @@ def test_ranks_and_offsets_drop_out_of_the_dimensions():
 
 @pytest.mark.parametrize(
     "line",
-    ["Z[m] = sum{k}(A[m,k] * B[k]) + C[m]", "Z[m] = sum{k}(A[m,k]) * sum{j}(B[m,j])", "Z[m] = sum{k}(max{j}(A[m,k,j]))"],
+    [
+        "Z[m] = sum{k}(A[m,k] * B[k]) + C[m]",
+        "Z[m] = sum{k}(A[m,k]) * sum{j}(B[m,j])",
+        "Z[m] = sum{k}(max{j}(A[m,k,j]))",
+    ],
 )
 def test_two_loop_nests_in_one_line_are_refused(line):
     ranks = {"M": 2, "K": 3, **({"J": 4} if "j" in line else {})}
@@ -113,7 +119,9 @@ def test_padding_is_counted_and_says_so():
 
 
 def test_an_auto_split_has_no_size_yet():
-    cascade = Cascade.parse(["Z[m1] = sum{m0}(A[m1,m0])"], {"M": 8}, split={"M": (("M1", None), ("M0", None))})
+    cascade = Cascade.parse(
+        ["Z[m1] = sum{m0}(A[m1,m0])"], {"M": 8}, split={"M": (("M1", None), ("M0", None))}
+    )
     with pytest.raises(SpecError, match="sub-ranks M0, M1"):
         cascade.sized()
     assert cascade.with_ranks(M0=2).sized()[0].operations() == {"add": 8}

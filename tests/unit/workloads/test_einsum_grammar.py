@@ -61,8 +61,10 @@ def test_an_index_collects_equal_variables():
 
 def test_calls_and_reductions_are_told_apart_by_their_bracket():
     expression = parse_einsum("Z[] = max(max{k}(A[k]), B[])").expression
-    assert expression == Call("max", (Reduction("max", ("k",), None, Reference("A", (Index(Affine(((1, "k"),))),))),
-                                      Reference("B", ())))  # fmt: skip
+    assert expression == Call(
+        "max",
+        (Reduction("max", ("k",), None, Reference("A", (Index(Affine(((1, "k"),))),))), Reference("B", ())),
+    )
 
 
 def test_nodes_know_where_they_stand():
@@ -82,7 +84,12 @@ def test_nodes_know_where_they_stand():
         ("Z[m] =", 5, "nothing follows the '='", "write the expression"),
         ("Z = A[m]", 0, "the tensor 'Z' has no index", "Z[] for a scalar"),
         ("Z[m] = A", 7, "the tensor 'A' has no index", "A[] for a scalar"),
-        ("z[m] = A[m]", 0, "'z' is lower case", "Rank names are upper case ('M'), rank variables lower case ('m')"),
+        (
+            "z[m] = A[m]",
+            0,
+            "'z' is lower case",
+            "Rank names are upper case ('M'), rank variables lower case ('m')",
+        ),
         ("Z[m] = a[m]", 7, "'a' is lower case", "write A[...]"),
         ("Z[m] = Exp(A[m])", 7, "'Exp' is upper case: operators are lower case", "write exp("),
         ("Z[m] = sum{K}(A[m,k])", 11, "'K' is a rank, a rank variable is meant", "write k"),
@@ -107,7 +114,7 @@ def test_nodes_know_where_they_stand():
         ("Z[m] = A[m] = B[m]", 12, "'=' is left over", "join terms"),
         ("Z[m] = exp()", 11, "expected a tensor, a number or an operator, found ')'", "exp(x)"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_shown_at_its_character(line, at, message, hint):
     problem = problem_of(line)
     assert problem.message.startswith(message)

@@ -32,10 +32,20 @@ R = {"M": 4, "N": 3, "K": 2}
         ("Z[m] = A[m,Kx]", {"M": 4}, "the rank 'Kx' has no size", "ranks: M"),
         ("Z[m] = A[m]", {"M": 4, "N": 3}, "no Einsum uses the rank 'N'", "remove it"),
         ("Z[m] = A[m]", {"M": 4, "m": 3}, "the ranks 'M' and 'm' share the variable 'm'", "rename"),
-        ("Z[m,n] = A[m]", {"M": 4, "N": 3}, "the variable 'n' of the left side does not appear", "leave it out"),
+        (
+            "Z[m,n] = A[m]",
+            {"M": 4, "N": 3},
+            "the variable 'n' of the left side does not appear",
+            "leave it out",
+        ),
         ("Z[m] = A[m,k] + B[m]", {"M": 4, "K": 2}, "'k' is neither on the left nor reduced", "sum{k}"),
         ("Z[m] = sum{m}(A[m])", {"M": 4}, "'m' is reduced here, but it is bound on the left", "another"),
-        ("Z[m] = sum{k}(A[m,k] + max{k}(B[k]))", {"M": 4, "K": 2}, "'k' is reduced here, but it is bound by an", "another"),
+        (
+            "Z[m] = sum{k}(A[m,k] + max{k}(B[k]))",
+            {"M": 4, "K": 2},
+            "'k' is reduced here, but it is bound by an",
+            "another",
+        ),
         ("Z[m,m] = A[m]", {"M": 4}, "the variable 'm' stands twice on the left", "another"),
         ("Z[2*m] = A[m]", {"M": 4}, "the index '2*m' cannot be written to", "m1+1"),
         ("Z[m] = 3", {"M": 4}, "Z[m] reads no tensor", "X[0,p] = 0"),
@@ -48,23 +58,68 @@ R = {"M": 4, "N": 3, "K": 2}
         ("Z[m] = mean{k | k<=m}(A[k])", {"M": 4, "K": 4}, "'mean' has no identity", "guarded sum"),
         ("Z[m] = Z[m] + A[m]", {"M": 4}, "Z reads itself", "Z[m1+1,...]"),
         (["Z[m] = T[m]", "T[m] = A[m]"], {"M": 4}, "T is read before it is computed", "move the line"),
-        (["Z[m] = A[m]", "Z[m] = B[m]"], {"M": 4}, "Z is defined twice; first by 'Z[m] = A[m]'", "one defining line"),
+        (
+            ["Z[m] = A[m]", "Z[m] = B[m]"],
+            {"M": 4},
+            "Z is defined twice; first by 'Z[m] = A[m]'",
+            "one defining line",
+        ),
         (["T[m] = A[m]", "Z[m] = T[m,m]"], {"M": 4}, "T[m,m] has 2 indices, T[m] has 1", "the same number"),
-        (["T[m] = A[m]", "Z[n] = T[n]"], {"M": 4, "N": 3}, "index 1 of T[n] runs over 3 coordinates", "RANK=n"),
-        ("Z[m] = A[m,k] * A[k,m]", {"M": 4, "K": 2}, "index 1 of A[k,m] runs over 2 coordinates (K), elsewhere A has 4", "RANK=k"),
-        ("Z[m] = A[m-1]", {"M": 4}, "index 1 of A[m-1] runs from -1 to 2, A has coordinates 0 to 2", "`pad: {A: 0}`"),
-        (["T[m] = A[m]", "Z[m] = T[m+1]"], {"M": 4}, "index 1 of T[m+1] runs from 1 to 4, T has coordinates 0 to 3", "pad"),
+        (
+            ["T[m] = A[m]", "Z[n] = T[n]"],
+            {"M": 4, "N": 3},
+            "index 1 of T[n] runs over 3 coordinates",
+            "RANK=n",
+        ),
+        (
+            "Z[m] = A[m,k] * A[k,m]",
+            {"M": 4, "K": 2},
+            "index 1 of A[k,m] runs over 2 coordinates (K), elsewhere A has 4",
+            "RANK=k",
+        ),
+        (
+            "Z[m] = A[m-1]",
+            {"M": 4},
+            "index 1 of A[m-1] runs from -1 to 2, A has coordinates 0 to 2",
+            "`pad: {A: 0}`",
+        ),
+        (
+            ["T[m] = A[m]", "Z[m] = T[m+1]"],
+            {"M": 4},
+            "index 1 of T[m+1] runs from 1 to 4, T has coordinates 0 to 3",
+            "pad",
+        ),
         ("Z[m] = A[H=m+1]", {"M": 4, "H": 4}, "index 1 of A[H=m+1] runs from 1 to 4", "pad"),
-        (["T[m] = A[m]", "Z[n] = T[N=n]"], {"M": 4, "N": 3}, "index 1 of T has 4 coordinates, the rank N has 3", "name the rank"),
+        (
+            ["T[m] = A[m]", "Z[n] = T[N=n]"],
+            {"M": 4, "N": 3},
+            "index 1 of T has 4 coordinates, the rank N has 3",
+            "name the rank",
+        ),
         ("Z[m] = A[M=m] + A[H=m]", {"M": 4, "H": 4}, "index 1 of A has the rank M, not H", "write M=..."),
         ("S[m+1] = S[m] + A[m]", {"M": 4}, "generation 0 of S has no value", "init: {S: 0}"),
-        ("S[m+1,n+1] = S[m,n] + A[m,n]", {"M": 4, "N": 3}, "more than one index of the left side counts", "one rank"),
-        (["S[0] = 0", "S[m+1] = S[m+1] + A[m]"], {"M": 4}, "generation 'm+1' of S is not computed yet", "read S[m] here"),
-        (["S[0] = 0", "S[1] = 0", "S[m+1] = S[m] + A[m]"], {"M": 4}, "S[1] is no initial generation of S", "0 to 0"),
+        (
+            "S[m+1,n+1] = S[m,n] + A[m,n]",
+            {"M": 4, "N": 3},
+            "more than one index of the left side counts",
+            "one rank",
+        ),
+        (
+            ["S[0] = 0", "S[m+1] = S[m+1] + A[m]"],
+            {"M": 4},
+            "generation 'm+1' of S is not computed yet",
+            "read S[m] here",
+        ),
+        (
+            ["S[0] = 0", "S[1] = 0", "S[m+1] = S[m] + A[m]"],
+            {"M": 4},
+            "S[1] is no initial generation of S",
+            "0 to 0",
+        ),
         ("S[0] = 0", {}, "nothing computes the further generations of S", "S[m1+1,...]"),
         (["S[-1] = 0", "S[0] = 0", "S[m+1] = S[m] + A[m]"], {"M": 4}, "generation -1 does not exist", "0, 1"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_rule_is_one_message(lines, ranks, message, hint):
     lines = [lines] if isinstance(lines, str) else lines
     problems = problems_of(lines, ranks)
@@ -81,8 +136,11 @@ def test_a_problem_points_at_the_line_and_the_characters():
 def test_all_problems_come_at_once_in_the_order_of_the_lines():
     lines = ["T[m] = fxp(A[m])", "Z[n] = lgo(T[m])"]
     assert [problem.path for problem in problems_of(lines, {"M": 4})] == [
-        ("cascade", 0), ("cascade", 1), ("cascade", 1), ("cascade", 1),
-    ]  # fmt: skip
+        ("cascade", 0),
+        ("cascade", 1),
+        ("cascade", 1),
+        ("cascade", 1),
+    ]
 
 
 def test_a_recurrence_iterates_in_every_line():
@@ -99,9 +157,16 @@ def test_a_recurrence_reads_its_lines_at_its_own_variable():
 
 def test_a_named_part_must_exist():
     problems = problems_of(
-        ["Z[m] = A[m]"], {"M": 4}, bits={"B": Fraction(8)}, weights=("Z",), pad={"C": 0}, init={"A": 0},
-        shapes={"Z": (4,)}, outputs=("A",), operators={"exp": {"mac": 6}},
-    )  # fmt: skip
+        ["Z[m] = A[m]"],
+        {"M": 4},
+        bits={"B": Fraction(8)},
+        weights=("Z",),
+        pad={"C": 0},
+        init={"A": 0},
+        shapes={"Z": (4,)},
+        outputs=("A",),
+        operators={"exp": {"mac": 6}},
+    )
     assert {(problem.path, problem.message) for problem in problems} == {
         (("bits", "B"), "'B' is no tensor"),
         (("weights", 0), "'Z' is no tensor that is read"),
@@ -139,8 +204,15 @@ def test_a_given_shape_fits(shape, message):
 
 
 def test_sizes_widths_and_repeats_are_positive():
-    problems = problems_of(["Z[m] = A[m]"], {"M": 0}, bits={"A": Fraction(-1)}, repeat=0, split={"M": (("M1", None), ("M0", 0))})
-    assert [problem.path for problem in problems] == [("ranks", "M"), ("split", "M"), ("bits", "A"), ("repeat",)]
+    problems = problems_of(
+        ["Z[m] = A[m]"], {"M": 0}, bits={"A": Fraction(-1)}, repeat=0, split={"M": (("M1", None), ("M0", 0))}
+    )
+    assert [problem.path for problem in problems] == [
+        ("ranks", "M"),
+        ("split", "M"),
+        ("bits", "A"),
+        ("repeat",),
+    ]
 
 
 def test_a_cascade_has_a_line_and_an_output():
@@ -211,7 +283,12 @@ def test_a_declared_output_may_be_read():
 
 
 def test_bits_go_by_name_then_role_then_default():
-    bits = {"W1": Fraction("1.6"), "weights": Fraction(4), "intermediates": Fraction(32), "default": Fraction(8)}
+    bits = {
+        "W1": Fraction("1.6"),
+        "weights": Fraction(4),
+        "intermediates": Fraction(32),
+        "default": Fraction(8),
+    }
     cascade = Cascade.parse(MLP, MLP_RANKS, bits=bits)
     widths = {name: cascade.bits_of(name) for name in ("W1", "W2", "H", "X")}
     assert widths == {"W1": Fraction(8, 5), "W2": 4, "H": 32, "X": 8}
@@ -225,7 +302,9 @@ def test_the_graph_leads_from_inputs_to_outputs():
 
 
 def test_reads_of_earlier_generations_are_marked_in_the_graph():
-    graph = Cascade.parse(["P[i] = S[i] * 2", "S[i+1] = P[i] + A[i]", "Z[] = exp(S[I])"], {"I": 3}, init={"S": 0}).graph()
+    graph = Cascade.parse(
+        ["P[i] = S[i] * 2", "S[i+1] = P[i] + A[i]", "Z[] = exp(S[I])"], {"I": 3}, init={"S": 0}
+    ).graph()
     assert graph.edges["S", "P"]["generation"]
     assert not graph.edges["P", "S"]["generation"]
     assert not graph.edges["S", "Z"]["generation"]
@@ -239,7 +318,9 @@ def test_shapes_of_windows_and_generations():
 
 
 def test_operations_and_intensity_of_a_matrix_product():
-    cascade = Cascade.parse(["Z[m,n] = A[m,k] * B[k,n]"], {"M": 4, "N": 3, "K": 2}, bits={"default": Fraction(8)})
+    cascade = Cascade.parse(
+        ["Z[m,n] = A[m,k] * B[k,n]"], {"M": 4, "N": 3, "K": 2}, bits={"default": Fraction(8)}
+    )
     traffic = cascade.compulsory_traffic()
     assert dict(traffic.elements) == {"Z": 12, "A": 8, "B": 6}
     assert traffic.bits == 8 * 26
@@ -261,7 +342,7 @@ def test_operations_and_intensity_of_a_matrix_product():
         ("Y[p] = X[p,p] + X[p,M=0]", {"P": 3, "M": 3}, {}, "X", 5),
         ("Y[p] = X[p,P] * W[p]", {"P": 3}, {}, "X", 3),
     ],
-)  # fmt: skip
+)
 def test_compulsory_traffic_counts_what_is_touched(line, ranks, parts, tensor, touched):
     assert Cascade.parse([line], ranks, **parts).compulsory_traffic().elements[tensor] == touched
 

@@ -71,8 +71,9 @@ workload:
 
 
 def test_an_auto_split_is_left_open():
-    text = GEMM.replace("K: 2}", "K: 2}\n  split: {K: [K1, K0: auto]}").replace("sum{k}(A[m,k] * B[k,n])",
-                        "sum{k1,k0}(A[m,k1,k0] * B[k1,k0,n])")  # fmt: skip
+    text = GEMM.replace("K: 2}", "K: 2}\n  split: {K: [K1, K0: auto]}").replace(
+        "sum{k}(A[m,k] * B[k,n])", "sum{k1,k0}(A[m,k1,k0] * B[k1,k0,n])"
+    )
     cascade = load(text).cascades[0]
     assert cascade.facts.unsized == ("K0", "K1")
 
@@ -94,7 +95,9 @@ def test_plain_data_are_a_workload():
 
 
 def test_a_workload_may_stand_anywhere_in_a_document():
-    document = parse("version: 1\ndesign:\n  workload:\n    ranks: {M: 2}\n    cascade: [\"Z[m] = exp(A[m])\"]\n", "d.yaml")
+    document = parse(
+        'version: 1\ndesign:\n  workload:\n    ranks: {M: 2}\n    cascade: ["Z[m] = exp(A[m])"]\n', "d.yaml"
+    )
     workload = load_workload(document, ("design", "workload"))
     assert workload.name == "d"
 
@@ -134,7 +137,9 @@ def files(tmp_path):
 
 
 def test_a_part_may_be_a_file_with_other_ranks(files):
-    network = files("net.yaml", """\
+    network = files(
+        "net.yaml",
+        """\
 version: 1
 workload:
   name: net
@@ -142,7 +147,8 @@ workload:
   parts:
     - {workload: gemm.yaml, repeat: 3}
     - {workload: gemm.yaml, name: wide, ranks: {N: 30, K: M}}
-""")  # fmt: skip
+""",
+    )
     workload = read_workload(network)
     assert [(c.name, c.repeat, dict(c.ranks)) for c in workload.cascades] == [
         ("gemm", 3, {"M": 8, "N": 3, "K": 2}),
@@ -153,7 +159,9 @@ workload:
 def test_a_network_may_be_a_part(files):
     inner = "version: 1\nworkload:\n  ranks: {M: 2}\n  parts:\n    - {workload: gemm.yaml, repeat: 3}\n"
     files("inner.yaml", inner)
-    outer = "version: 1\nworkload:\n  ranks: {M: 5}\n  parts:\n    - {workload: inner.yaml, name: x, repeat: 2}\n"
+    outer = (
+        "version: 1\nworkload:\n  ranks: {M: 5}\n  parts:\n    - {workload: inner.yaml, name: x, repeat: 2}\n"
+    )
     (cascade,) = read_workload(files("outer.yaml", outer)).cascades
     assert (cascade.name, cascade.repeat, cascade.ranks["M"]) == ("x", 6, 5)
 
@@ -167,15 +175,22 @@ def test_ranks_may_be_given_when_a_file_is_read(files):
 
 def test_mistakes_of_a_part_stand_in_its_file(files):
     files("bad.yaml", GEMM.replace("B[k,n]", "B[k,j]"))
-    network = files("net.yaml", "version: 1\nworkload:\n  parts:\n    - {workload: bad.yaml}\n    - {workload: none.yaml}\n"
-                    "    - {workload: gemm.yaml, ranks: {Q: 2}}\n    - {workload: net.yaml}\n")  # fmt: skip
+    network = files(
+        "net.yaml",
+        "version: 1\nworkload:\n  parts:\n    - {workload: bad.yaml}\n    - {workload: none.yaml}\n"
+        "    - {workload: gemm.yaml, ranks: {Q: 2}}\n    - {workload: net.yaml}\n",
+    )
     with pytest.raises(SpecError) as caught:
         read_workload(network)
-    places = [(problem.file.rsplit("/")[-1], problem.line, problem.message) for problem in caught.value.problems]
+    places = [
+        (problem.file.rsplit("/")[-1], problem.line, problem.message) for problem in caught.value.problems
+    ]
     assert ("net.yaml", 6, "'gemm.yaml' has no rank 'Q'") in places
     assert ("net.yaml", 7, "'net.yaml' is read for itself") in places
     assert ("bad.yaml", 6, "the rank 'J' of the variable 'j' has no size") in places
-    assert any(file == "net.yaml" and line == 5 and "cannot be read" in message for file, line, message in places)
+    assert any(
+        file == "net.yaml" and line == 5 and "cannot be read" in message for file, line, message in places
+    )
 
 
 # -- messages
@@ -183,23 +198,32 @@ def test_mistakes_of_a_part_stand_in_its_file(files):
 
 def test_a_grammar_mistake_points_into_the_line():
     text = GEMM.replace("B[k,n]", "b[k,n]")
-    assert message_of(text) == """\
+    assert (
+        message_of(text)
+        == """\
 w.yaml:6:32: workload.cascade[0]: 'b' is lower case: tensor names begin with a capital
    6 |     - Z[m,n] = sum{k}(A[m,k] * b[k,n])
      |                                ^
   write B[...]. Rank names are upper case ('M'), rank variables lower case ('m')"""
+    )
 
 
 @pytest.mark.parametrize("quote", ['"', "'"])
 def test_quotes_do_not_shift_the_caret(quote):
-    text = GEMM.replace("Z[m,n] = sum{k}(A[m,k] * B[k,n])", f"{quote}Z[m,n] = sum{{k}}(A[m,k] * b[k,n]){quote}")
+    text = GEMM.replace(
+        "Z[m,n] = sum{k}(A[m,k] * B[k,n])", f"{quote}Z[m,n] = sum{{k}}(A[m,k] * b[k,n]){quote}"
+    )
     assert "w.yaml:6:33:" in message_of(text)
-    text = GEMM.replace("- Z[m,n] = sum{k}(A[m,k] * B[k,n])", f"- {{einsum: {quote}Z[m,n] = A[m,k] * B[k,j]{quote}}}")
+    text = GEMM.replace(
+        "- Z[m,n] = sum{k}(A[m,k] * B[k,n])", f"- {{einsum: {quote}Z[m,n] = A[m,k] * B[k,j]{quote}}}"
+    )
     assert "w.yaml:6:39: workload.cascade[0].einsum: the rank 'J'" in message_of(text)
 
 
 def test_a_folded_line_is_underlined_as_a_whole():
-    text = GEMM.replace("- Z[m,n] = sum{k}(A[m,k] * B[k,n])", "- >-\n      Z[m,n] = sum{k}(A[m,k]\n      * b[k,n])")
+    text = GEMM.replace(
+        "- Z[m,n] = sum{k}(A[m,k] * B[k,n])", "- >-\n      Z[m,n] = sum{k}(A[m,k]\n      * b[k,n])"
+    )
     assert "w.yaml:6:7: workload.cascade[0]: 'b' is lower case" in message_of(text)
 
 
@@ -242,11 +266,17 @@ workload:
         (("K: 2}", "K: 2}\n  bits: {A: 0}"), "'0' is no width in bits"),
         (("K: 2}", "K: 2}\n  bits: 8"), "'8' is not a mapping"),
         (("K: 2}", "K: 2}\n  weights: [C]"), "workload.weights[0]: 'C' is no tensor that is read"),
-        (("K: 2}", "K: 2}\n  operators: {exp: {mac: 6}}"), "workload.operators.exp: 'exp' is no operator in use"),
+        (
+            ("K: 2}", "K: 2}\n  operators: {exp: {mac: 6}}"),
+            "workload.operators.exp: 'exp' is no operator in use",
+        ),
         (("K: 2}", "K: 2}\n  operators: {sum: {mac: -6}}"), "'-6' is out of range"),
         (("K: 2}", "K: 2}\n  repeat: 0"), "'0' is out of range"),
         (("K: 2}", "K: 2}\n  pad: {A: nothing}"), "'nothing' is not a number"),
-        (("K: 2}", "K: 2}\n  outputs: [A]"), "workload.outputs[0]: 'A' is no tensor that the cascade computes"),
+        (
+            ("K: 2}", "K: 2}\n  outputs: [A]"),
+            "workload.outputs[0]: 'A' is no tensor that the cascade computes",
+        ),
         (("K: 2}", "K: 2}\n  split: {K: [K1, K0: 3]}"), "workload.split.K: K = 2 does not split into 3"),
         (("K: 2}", "K: 2}\n  split: {K: [{K1: 1, K0: 3}]}"), "a mapping is no sub-rank"),
         (("K: 2}", "K: 2}\n  split: {K: [K1, K0: many]}"), "'many' is no size of the sub-rank K0"),
@@ -254,7 +284,7 @@ workload:
         (("cascade:\n", "cascades:\n"), "did you mean 'cascade'?"),
         (("    - Z[m,n] = sum{k}(A[m,k] * B[k,n])", "    []"), "workload.cascade"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_key_says_so(change, expected):
     old, new = change
     assert old in GEMM
@@ -270,13 +300,17 @@ def test_an_initial_value_stands_on_the_line_that_defines_the_tensor():
 
 
 def test_a_network_says_what_no_part_uses():
-    message = message_of("workload:\n  ranks: {M: 2, Q: 3}\n  bits: {W: 8}\n  parts:\n    - cascade: [\"Z[m] = exp(A[m])\"]\n")
+    message = message_of(
+        'workload:\n  ranks: {M: 2, Q: 3}\n  bits: {W: 8}\n  parts:\n    - cascade: ["Z[m] = exp(A[m])"]\n'
+    )
     assert "workload.ranks.Q: no part uses 'Q'" in message
     assert "workload.bits.W: no part uses 'W'" in message
 
 
 def test_mistakes_of_parts_are_reported_beside_those_of_the_network():
-    message = message_of("workload:\n  ranks: {M: 2}\n  colour: red\n  parts:\n    - cascade: [\"Z[m] = axp(A[m])\"]\n")
+    message = message_of(
+        'workload:\n  ranks: {M: 2}\n  colour: red\n  parts:\n    - cascade: ["Z[m] = axp(A[m])"]\n'
+    )
     assert "workload.colour" in message
     assert "workload.parts[0].cascade[0]: no operator is named 'axp'" in message
 
