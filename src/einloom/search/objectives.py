@@ -118,6 +118,8 @@ def metrics_of(
         own = {key.removeprefix(prefix): value for key, value in metrics.items() if key.startswith(prefix)}
         return {**{key: value for key, value in whole.items() if key in OF_DESIGN}, **own}
     networks = networks_in(metrics)
+    if len(networks) == 1:
+        return metrics_of(metrics, networks[0])
     if not networks or aggregate is None:
         return whole
     return {**combine([metrics_of(metrics, name) for name in networks], aggregate), **whole}

@@ -209,12 +209,8 @@ def _factory(plan: Plan) -> Callable[[int], BaseSampler]:
         )
     if find_spec("torch") is None:
         hint = "run: pip install torch - or choose the sampler tpe, which needs nothing"
-        raise SpecError(
-            Problem("the sampler 'gp' needs the package torch, which is not installed", hint)
-        ) from None
-    return lambda seed: optuna.samplers.GPSampler(
-        seed=seed, deterministic_objective=True, warn_independent_sampling=False, **known
-    )
+        raise SpecError(Problem("the sampler 'gp' needs the package torch, which is not installed", hint))
+    return lambda seed: optuna.samplers.GPSampler(seed=seed, deterministic_objective=True, **known)
 
 
 def _violations(trial: FrozenTrial) -> Sequence[float]:

@@ -61,8 +61,11 @@ def explore(
     Raises:
         SpecError: The stored study was begun with other files, another process runs it, or the sampler
             cannot run.
+        ValueError: No worker, or a plan that was loaded without the ranks that it asks for.
         KeyboardInterrupt: Stopped; finished trials are kept, the same call continues.
     """
+    if workers < 1:
+        raise ValueError(f"a study needs at least 1 worker, got {workers}")
     for dimension in plan.space.dimensions:
         if isinstance(dimension, Finite) and dimension.kind == "open":
             raise ValueError(f"load the plan with ranks: {dimension.path} takes {dimension.source}")

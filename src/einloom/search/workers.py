@@ -14,8 +14,8 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
@@ -194,7 +194,8 @@ class Processes:
             return None
         here, there = self._context.Pipe()
         process = self._context.Process(target=_work, args=(self._build, there), daemon=True)
-        process.start()
+        with _sigint_blocked():
+            process.start()
         there.close()
         self._workers.append(_Worker(process, here))
         return self._workers[-1]
@@ -211,6 +212,19 @@ class Processes:
             worker.process.join()
             worker.pipe.close()
         self._workers.clear()
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """What is started inside never sees a Ctrl-C, not even while it imports; we see it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(build: Build, pipe: Connection) -> None:

@@ -164,14 +164,15 @@ class _Loader:
         names: list[str] = []
         for index, item in enumerate(value):
             block = item.get("workload", item) if isinstance(item, dict) else None
-            name = block.get("name") if isinstance(block, dict) else PurePath(str(item)).stem
-            if not isinstance(name, str) or not isinstance(item, str | dict):
+            given = block.get("name") if isinstance(block, dict) else PurePath(str(item)).stem
+            name = str(given).replace(".", "_")
+            if not isinstance(item, str | dict) or not isinstance(given, str) or not given:
                 hint = "write the path of a workload file, or a workload with a name"
                 self._wrong((*path, index), f"{show(item)} is no workload", hint)
             elif name in names:
                 hint = "results are told apart by the name of the file: rename one of them"
                 self._wrong((*path, index), f"a second workload is called '{name}'", hint)
-            names.append(str(name).replace(".", "_"))
+            names.append(name)
         return tuple(names)
 
     def _aggregate(self, value: Any) -> Aggregate | None:

@@ -179,3 +179,7 @@ def test_a_constraint_that_is_not_one_is_marked_at_the_character(text, message, 
     problem = caught.value.problems[0]
     assert (problem.message, problem.offset, problem.length) == (message, offset, length)
     assert problem.hint
+
+
+def test_the_metrics_of_the_only_network_are_those_of_the_design():
+    assert metrics_of({"only.latency_s": 2.0, "area_um2": 5.0}) == {"latency_s": 2.0, "area_um2": 5.0}

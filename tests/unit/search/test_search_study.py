@@ -327,3 +327,16 @@ def test_a_dry_run_evaluates_one_point_and_writes_nothing(tmp_path):
     assert dry.to_dict()["size"] is None
     assert dry.to_dict()["sweep"]["architecture.rows"] == "4, 8, 16, 32, 64"
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_study_needs_a_worker_and_a_plan_that_is_resolved(tmp_path):
+    with pytest.raises(ValueError, match="at least 1 worker, got 0"):
+        explore(make_plan(), array, folder=tmp_path / "s", workers=0, progress=False)
+    unresolved = make_plan(
+        dimensions=(Finite("mapping.parameters.P1", (1,), "open", source="divisors of P"),)
+    )
+    with pytest.raises(
+        ValueError, match=r"load the plan with ranks: mapping\.parameters\.P1 takes divisors of P"
+    ):
+        explore(unresolved, array, folder=tmp_path / "s", progress=False)
+    assert not (tmp_path / "s").exists()
