@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from einloom.errors import EinloomError, MappingError, PluginError, Problem, SpecError
     from einloom.mappings import MappingPlan, Nest
     from einloom.model.result import EinsumResult, Evaluation, Front
-    from einloom.report.figures import plot
+    from einloom.report.pareto import plot
     from einloom.search.result import StudyResult
     from einloom.search.study import load_study
     from einloom.workloads import Cascade, Workload
@@ -44,7 +44,7 @@ _HOME = {
     "explore": "einloom.api",
     "load": "einloom.api",
     "load_study": "einloom.search.study",
-    "plot": "einloom.report.figures",
+    "plot": "einloom.report.pareto",
 }
 
 __all__ = [

@@ -19,7 +19,7 @@ from einloom.mappings import Nest, resolved
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.result import EinsumResult, Evaluation, Front
 from einloom.model.totals import total
-from einloom.spec.design import LoadedDesign, load_design
+from einloom.spec.design import LoadedDesign, check_file, load_design
 from einloom.workloads import Cascade, Workload
 from einloom.workloads.sized import SizedEinsum
 
@@ -71,6 +71,8 @@ class Design:
         self,
         objective: Objective = "energy",
         bounds: Bounds = "clipped",
+        deadline_s: float | None = None,
+        reuse: bool = True,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> Evaluation | Front:
         """The best mapping of every Einsum; a nest that the design gives is kept as it is.
@@ -78,12 +80,14 @@ class Design:
         Args:
             objective: ``"pareto"`` gives the latency-energy front of the whole design.
             bounds: ``"perfect"`` allows only bounds that multiply to the size of each rank.
+            deadline_s: Time for each Einsum; past it the best mapping found is given with its proven gap.
+            reuse: Map equal Einsums once.
             progress: Told (Einsum, number done, number in all).
 
         Raises:
             MappingError: No legal mapping, with the reason.
         """
-        mapper = Mapper(self.architecture, objective, perfect=bounds == "perfect")
+        mapper = Mapper(self.architecture, objective, perfect=bounds == "perfect", deadline_s=deadline_s, reuse=reuse)
         todo = list(self.einsums())
         mapped: list[tuple[str, Mapped]] = []
         for done, (key, cascade, einsum) in enumerate(todo):
@@ -107,7 +111,7 @@ class Design:
             result = evaluate_nest(einsum, self.architecture, nest, repeat=cascade.repeat)
         except MappingError as error:
             raise self.loaded.relocated(error, key) from None
-        return Mapped((replace(result, proof="optimal"),), "the nest that the design gives", 1)
+        return Mapped((result,), "the nest that the design gives", 1)
 
     def einsums(self) -> Iterator[tuple[str, Cascade, SizedEinsum]]:
         """(key, cascade, Einsum) in order; the key is the Einsum's name, in a network ``part.name``."""
@@ -264,11 +268,37 @@ def explore(
     return run(plan, build, folder=folder or Path("results") / plan.name, workers=workers, new=new, progress=progress)
 
 
-def check(file: str | Path) -> None:
-    """Read a file of any kind and everything that it names. Raises `SpecError` with all problems."""
-    from einloom.spec.files import check_any  # noqa: PLC0415
+def check(file: str | Path) -> str:
+    """Read a file of any kind and everything that it names; a design with a mapping is evaluated.
 
-    check_any(find(file), load_study_plan)
+    Returns:
+        What the file is: ``search``, ``design``, ``workload``, ``architecture`` or ``mapping``.
+
+    Raises:
+        EinloomError: With every problem.
+    """
+    from einloom.spec.architecture import load_architecture  # noqa: PLC0415
+    from einloom.spec.document import read  # noqa: PLC0415
+    from einloom.spec.files import kind_of  # noqa: PLC0415
+    from einloom.spec.mapping import load_mapping  # noqa: PLC0415
+    from einloom.spec.workload import read_workload  # noqa: PLC0415
+
+    path = find(file)
+    document = read(path)
+    kind = kind_of(document)
+    if kind == "search":
+        load_study_plan(path)
+    elif kind == "design":
+        design = load(path)
+        if design.loaded.mapping is not None:
+            design.evaluate()
+    elif kind == "workload":
+        for cascade in read_workload(path).cascades:
+            cascade.sized()
+    else:
+        check_file(document, kind)
+        (load_architecture if kind == "architecture" else load_mapping)(document)
+    return kind
 
 
 __all__ = ["Design", "DesignBuilder", "EinloomError", "SpecError", "check", "explore", "load", "load_study_plan"]

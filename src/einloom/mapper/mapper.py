@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Compute, Level
 from einloom.errors import MappingError, Problem
+from einloom.mapper.compulsory import gap_to_compulsory
 from einloom.mapper.search import Found, Objective, search
 from einloom.mapper.space import declare
 from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
@@ -37,12 +38,19 @@ class Mapper:
     Args:
         objective: ``energy``, ``latency``, ``edp``, or ``pareto`` for the latency-energy front.
         perfect: Only bounds that multiply to the size of each rank.
+        deadline_s: Seconds for one Einsum; past it the best found so far is given with its gap.
+        reuse: Equal Einsums are mapped once.
     """
 
-    def __init__(self, architecture: Architecture, objective: Objective = "energy", perfect: bool = False) -> None:
+    def __init__(
+        self, architecture: Architecture, objective: Objective = "energy", perfect: bool = False,
+        deadline_s: float | None = None, reuse: bool = True,
+    ) -> None:  # fmt: skip
         self._architecture = architecture
-        self._objective = objective
+        self._objective: Objective = objective
         self._perfect = perfect
+        self._deadline_s = deadline_s
+        self._reuse = reuse
         self._known: dict[object, tuple[SizedEinsum, Mapped]] = {}
 
     def map(self, einsum: SizedEinsum, repeat: int = 1) -> Mapped:
@@ -54,7 +62,7 @@ class Mapper:
         rules = self._architecture.rules_for(einsum)
         flat = einsum.flattened(rules.flatten) if rules.flatten else einsum
         key = (flat.shape_key, _positional(flat, rules))
-        if key not in self._known:
+        if key not in self._known or not self._reuse:
             self._known[key] = (flat, self._search(einsum, flat, rules))
         model, mapped = self._known[key]
         results = tuple(
@@ -71,13 +79,14 @@ class Mapper:
         texts, costed = [], 0
         for path in self._paths(flat):
             spaces, narrowing = declare(flat, path, rules, self._perfect)
-            found = search(self._architecture, spaces, self._objective)
+            found = search(self._architecture, spaces, self._objective, self._deadline_s)
             texts.append(narrowing.text)
             costed += found.costed
             for candidate in found.front:
                 nest = Nest(_without_ones(candidate.nodes), rules.flatten)
                 result = evaluate_nest(einsum, self._architecture, nest)
-                best.append(replace(result, proof="optimal", gap=0.0))
+                gap = 0.0 if found.complete else gap_to_compulsory(self._architecture, path, flat, result, self._objective)
+                best.append(replace(result, proof="optimal" if found.complete else "gap", gap=gap))
         if not best:
             raise MappingError(_nothing(flat, found))
         return Mapped(_select(best, self._objective), "; ".join(dict.fromkeys(texts)), costed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -53,21 +54,29 @@ class Found:
         front: The best candidate, or the latency-energy front sorted by cycles; empty when nothing fits.
         candidates: Size of the space.
         costed: Candidates that the bounds did not exclude.
+        complete: Whether every candidate was costed or excluded.
         smallest: For each memory that excluded a whole choice of holders: (least bits or words needed, capacity).
     """
 
     front: tuple[Candidate, ...] = ()
     candidates: int = 0
     costed: int = 0
+    complete: bool = True
     smallest: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
-def search(architecture: Architecture, spaces: Sequence[Space], objective: Objective) -> Found:
-    """The best of all ``spaces``."""
+def search(
+    architecture: Architecture, spaces: Sequence[Space], objective: Objective, deadline_s: float | None = None
+) -> Found:
+    """The best of all ``spaces``; past the deadline, the best found by then (at least one, if any fits)."""
+    start = time.monotonic()
     keep = _Front() if objective == "pareto" else _Best(objective)
     found = Found(candidates=sum(space.size for space in spaces))
     for space in spaces:
         for rows in _tilings(space):
+            if deadline_s is not None and time.monotonic() - start > deadline_s and keep.found():
+                found.complete = False
+                break
             _Block(architecture, space, rows, keep, found).search()
     found.front = keep.found()
     return found

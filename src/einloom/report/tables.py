@@ -258,3 +258,15 @@ def _memories(result: Mapping[str, Any]) -> Grid:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}%"
+
+
+def front_table(front: Sequence[Mapping[str, Any]]) -> Grid:
+    """The latency-energy front of ``map --objective pareto``, one design mapping a row."""
+    energy_unit, energy = scaled([point["energy_pj"] for point in front], ENERGY)
+    latency_unit, latency = scaled([point["latency_s"] for point in front], LATENCY)
+    rows = [
+        (f"{point['cycles']:,}", _in(point["latency_s"], latency), _in(point["energy_pj"], energy), point["bound_by"])
+        for point in front
+    ]
+    header = ("cycles", f"latency [{latency_unit}]", f"energy [{energy_unit}]", "bound by")
+    return Grid("Latency-energy front", header, tuple(rows), "")

@@ -1,0 +1,244 @@
+"""The command line: each verb is one call of the facade.
+
+Results go to stdout, progress and warnings to stderr. Exit 0: done; 1: the input is at fault (a message, no
+traceback); 2: usage. ``--debug`` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from einloom.errors import EinloomError, Problem, SpecError
+
+OBJECTIVES = ("energy", "latency", "edp", "pareto")
+LISTS = ("templates", "architectures", "workloads", "designs", "components", "operators")
+
+Settings = tuple[str, ...]
+set_option = click.option("--set", "settings", multiple=True, metavar="PATH=VALUE",
+                          help="Override a value of the design, e.g. architecture.levels.GLB.capacity=256KiB.")  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="einloom")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Design-space exploration for accelerators: cascades of Einsums on parameterized architectures."""
+    context.obj = {"debug": debug}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    try:
+        status = cli.main(args=arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        return _stopped()
+    except KeyboardInterrupt:
+        return _stopped()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except EinloomError as error:
+        if "--debug" in (sys.argv[1:] if arguments is None else arguments):
+            raise
+        click.echo(str(error), err=True)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left: nothing more to say
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _stopped() -> int:
+    click.echo("stopped; what was finished is kept, the same command continues", err=True)
+    return 130
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True)
+def check(files: tuple[str, ...]) -> None:
+    """Report all problems of all FILES, in file order; exit 1 if there are any."""
+    from einloom.api import check as check_file
+
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            click.echo(f"{file}: {check_file(file)}, no problems")
+        except EinloomError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise SpecError(problems)
+
+
+@cli.command()
+@click.argument("design")
+@click.option("--mapping", metavar="FILE", help="A mapping that takes the place of the design's own.")
+@set_option
+@json_option
+def evaluate(design: str, mapping: str | None, settings: Settings, as_json: bool) -> None:
+    """Count cycles, words and energy of DESIGN with the mapping that it gives."""
+    from einloom.api import load
+
+    result = load(design, set=_settings(settings), mapping=mapping).evaluate()
+    _show(result.to_dict(), as_json)
+
+
+@cli.command("map")
+@click.argument("design")
+@click.option("--objective", type=click.Choice(OBJECTIVES), default="energy", show_default=True)
+@click.option("--bounds", type=click.Choice(["clipped", "perfect"]), default="clipped", show_default=True)
+@click.option("--deadline", metavar="TIME", help="Time for each Einsum, e.g. 10s; past it: the best found, with its gap.")
+@click.option("--no-cache", is_flag=True, help="Map equal Einsums one by one.")
+@set_option
+@json_option
+def map_(
+    design: str, objective: Any, bounds: Any, deadline: str | None, no_cache: bool, settings: Settings, as_json: bool
+) -> None:
+    """Find the best mapping of DESIGN, Einsum by Einsum."""
+    from einloom.api import load
+
+    seconds = None if deadline is None else _seconds(deadline)
+    loaded = load(design, set=_settings(settings))
+    with _mapping_progress() as progress:
+        result = loaded.map(objective, bounds, deadline_s=seconds, reuse=not no_cache, progress=progress)
+    _show(result.to_dict(), as_json)
+
+
+@cli.command()
+@click.argument("search")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that evaluate.")
+@click.option("--new", is_flag=True, help="Start over; what was there is kept beside.")
+@click.option("--dry-run", is_flag=True, help="Print the sweep, its size and a time estimate.")
+@json_option
+def explore(search: str, workers: int, new: bool, dry_run: bool, as_json: bool) -> None:
+    """Run or continue the study of the file SEARCH, in results/<study>/."""
+    from einloom import api
+    from einloom.report.tables import dry_run_table, study_table
+
+    if dry_run:
+        from einloom.search.study import dry_run as estimate
+
+        plan, build = api.load_study_plan(search)
+        dry = estimate(plan, build, workers=workers)
+        _print(dry_run_table(dry)) if not as_json else _print_json(dry.to_dict())
+        return
+    result = api.explore(search, workers=workers, new=new)
+    _print(study_table(result)) if not as_json else _print_json(result.to_dict())
+
+
+@cli.command()
+@click.argument("study")
+@click.option("--x", default="", help="Metric on the x axis, e.g. latency_s; default: the first objective.")
+@click.option("--y", default="", help="Metric on the y axis, e.g. energy_j; default: the second objective.")
+@click.option("--by", default=None, help="Parameter that chooses marker and colour.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help=".pdf, .svg or .png; CSV beside it.")
+def plot(study: str, x: str, y: str, by: str | None, output: Path | None) -> None:
+    """Draw the Pareto front of STUDY (a folder, or a name in results/) for a paper."""
+    from einloom.report.pareto import plot as draw
+    from einloom.search.study import load_study
+
+    folder = _study_folder(study)
+    figure, table = draw(load_study(folder), x, y, output or Path("front.pdf"), by=by)
+    click.echo(f"{figure}\n{table}")
+
+
+@cli.command()
+@click.argument("what")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+def report(what: str, output: Path) -> None:
+    """Write one self-contained page about a STUDY, or a DESIGN with its mapping."""
+    from einloom.report.html import evaluation_page, study_page, write_page
+
+    if _is_study(what):
+        from einloom.search.study import load_study
+
+        page = study_page(load_study(_study_folder(what)))
+    else:
+        from einloom.api import load
+
+        page = evaluation_page(load(what).evaluate().to_dict())
+    click.echo(write_page(page, output))
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(LISTS))
+@json_option
+def list_(what: str, as_json: bool) -> None:
+    """Show what einloom knows: templates, catalogue files, components, operators."""
+    from einloom.listing import listing
+
+    rows = listing(what)
+    if as_json:
+        _print_json({"version": 1, what: [{"name": name, "what": text, "from": source} for name, text, source in rows]})
+        return
+    width = max((len(name) for name, _, _ in rows), default=0)
+    for name, text, source in rows:
+        click.echo(f"{name:<{width}}  {text}" + (f"  [{source}]" if source else ""))
+
+
+def _settings(texts: Settings) -> dict[str, Any]:
+    from einloom.spec.overrides import parse_setting
+
+    return dict(parse_setting(text) for text in texts)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min)?\s*", text)
+    if match is None:
+        raise click.BadParameter(f"'{text}' is not a time; write for example 10s, 500ms or 2min", param_hint="--deadline")
+    return float(match[1]) * {"ms": 0.001, "s": 1.0, "min": 60.0}[match[2] or "s"]
+
+
+def _is_study(name: str) -> bool:
+    return any((folder / "journal.log").is_file() for folder in (Path(name), Path("results") / name))
+
+
+def _study_folder(name: str) -> Path:
+    folder = Path("results") / name
+    return folder if folder.is_dir() and not (Path(name) / "journal.log").is_file() else Path(name)
+
+
+def _show(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(result)
+        return
+    from einloom.report.tables import evaluation_table, front_table
+
+    _print(front_table(result["front"]) if "front" in result else evaluation_table(result))
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+def _print_json(data: dict[str, Any]) -> None:
+    click.echo(json.dumps(data, indent=1, allow_nan=False))
+
+
+@contextmanager
+def _mapping_progress() -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar on stderr while Einsums are mapped; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("mapping", total=None)
+        yield lambda name, done, total: bar.update(task, description=f"mapping {name}", completed=done, total=total)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
