@@ -52,7 +52,7 @@ def read_workload(file: str | FilePath, ranks: Mapping[str, int] | None = None) 
     _check_file(document)
     reader = _Reader(document, ())
     overrides = _Inherited(ranks=dict(ranks or {}), overrides=True)
-    workload = reader.block(at(document.data, ("workload",)), ("workload",), overrides)
+    workload = reader.block(document.data["workload"], ("workload",), overrides)
     unknown = [rank for rank in overrides.ranks if ("ranks", rank) not in overrides.used]
     if unknown and not reader.problems:
         reader.add(
@@ -71,8 +71,11 @@ def load_workload(document: Document, path: Path = ("workload",)) -> Workload:
     Raises:
         SpecError: With every problem of the block, in file order.
     """
+    data = _value_at(document.data, path)
+    if data is None:
+        document.fail([Problem("is missing", "add `workload:` with ranks and a cascade", path)])
     reader = _Reader(document, ())
-    return reader.finish(reader.block(at(document.data, path), path, _Inherited()))
+    return reader.finish(reader.block(data, path, _Inherited()))
 
 
 def workload_from(data: Mapping[str, Any], file: str = "<workload>") -> Workload:

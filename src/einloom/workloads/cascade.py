@@ -161,6 +161,10 @@ class Cascade:
         Raises:
             SpecError: A sub-rank's size is `auto`.
         """
+        self._require_sizes()
+        return self.facts.extents
+
+    def _require_sizes(self) -> None:
         if self.facts.unsized:
             names = ", ".join(self.facts.unsized)
             raise SpecError(
@@ -168,7 +172,6 @@ class Cascade:
                 f"give a number in split, for example {self.facts.unsized[0]}: 256, or let the mapper choose",
                 ("split",),
             )
-        return self.facts.extents
 
     @cached_property
     def tensors(self) -> tuple[str, ...]:
@@ -206,7 +209,7 @@ class Cascade:
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         """Coordinates of each dimension; a tensor with generations has its extent plus the lag."""
-        assert self.extents is not None
+        self._require_sizes()
         return self.facts.shapes[tensor]
 
     def size(self, tensor: str) -> int:
@@ -244,6 +247,10 @@ class Cascade:
 
     def sized(self) -> tuple[SizedEinsum, ...]:
         """Each Einsum with its extents, ready to be mapped and counted.
+
+        Each distinct reference (tensor and indices with their offsets) is one access. A generation is a
+        coordinate like any other: ``m1`` runs over its rank. A padded tensor counts with the bounding box of its
+        indices, padding included, and a guarded reduction with all its points; both say so in ``notes``.
 
         Raises:
             SpecError: A sub-rank has no size, or an Einsum reads tensors outside of its reduction or has two

@@ -32,7 +32,8 @@ MAX_LENGTH = 10_000
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Z][A-Za-z0-9_]*)|(?P<word>[a-z][A-Za-z0-9_]*)"
-    r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<symbol><=|>=|==|[-+*/=()\[\]{},|<>])|(?P<end>$))"
+    r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<symbol><=|>=|==|[-+*/=()\[\]{},|<>])|(?P<end>$))",
+    re.ASCII,
 )
 
 

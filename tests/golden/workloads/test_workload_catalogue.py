@@ -141,7 +141,7 @@ def test_decoding_one_token_with_the_cache_equals_the_last_token_of_the_prompt()
 
 
 def chain(workload, x, shrink, layers=None):
-    """Run the parts in order, each as often as it repeats (at most ``layers`` times), with its own weights."""
+    """Run the parts in order, each as often as it repeats (at most ``layers``), each with its own weights."""
     weights = []
     for cascade in workload.cascades:
         small = cascade.with_ranks(**shrink(cascade))
@@ -236,7 +236,7 @@ def test_mobilenet_is_the_network_of_the_paper():
 
 
 def transformer_macs(layers, tokens, width, vocabulary=0):
-    """12 s h^2 + 2 s^2 h a layer, s h v for logits: Narayanan et al., arXiv 2104.04473, appendix (FLOPs / 2)."""
+    """12 s h^2 + 2 s^2 h a layer, s h v for logits: Narayanan et al., arXiv 2104.04473, appendix, halved."""
     return layers * (12 * tokens * width**2 + 2 * tokens**2 * width) + tokens * width * vocabulary
 
 
@@ -262,7 +262,7 @@ def test_networks_have_the_published_number_of_multiply_accumulates(name, macs):
     [("resnet18", 11.68), ("resnet50", 25.50), ("mobilenet_v1", 4.21)],
 )
 def test_networks_have_the_published_number_of_weights(name, millions):
-    """Published: torchvision (11.69, 25.56 M), arXiv 1704.04861 (4.2 M); ours without biases, normalisation."""
+    """Published: torchvision (11.69, 25.56 M), arXiv 1704.04861 (4.2 M); ours without biases and norms."""
     weights = sum(
         cascade.repeat * sum(cascade.size(tensor) for tensor in cascade.weight_tensors)
         for cascade in catalogue(name).cascades
