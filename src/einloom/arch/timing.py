@@ -55,7 +55,10 @@ class TimingLaw:
     """
 
     def terms(self, activity: Activity) -> Mapping[str, Array]:
-        """Cycles added to the busiest resource, by name. Shape ``(candidates,)`` each."""
+        """Cycles added to the busiest resource, by name. Shape ``(candidates,)`` each.
+
+        The names ``compute`` and ``stall`` (what a memory port adds) are the model's own.
+        """
         return {}
 
 

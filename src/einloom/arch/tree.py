@@ -29,7 +29,7 @@ class Amount:
 
     Attributes:
         value: Bits; or elements of whatever tensor is stored or moved, when
-        in_words: the level leaves the width of a word to the tensor.
+        in_words: the level leaves the width to the tensor (a rate: only where it has no ``word_bits``).
     """
 
     value: Fraction | float

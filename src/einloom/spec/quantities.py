@@ -56,8 +56,16 @@ def number_and_unit(text: Any, kind: str, units: str) -> tuple[Fraction | float,
     if match is None:
         raise Invalid(f"{show(text)} is not a quantity", f"write a number and one of: {units} - for example: {example}")
     digits, unit = match.groups()
-    value: Fraction | float = math.inf if digits == "inf" else Fraction(digits)
+    value: Fraction | float = math.inf if digits == "inf" else _exact(digits)
     return value, unit
+
+
+def _exact(digits: str) -> Fraction:
+    """The number as written; beyond 1e100 or a hundred digits it is no quantity of this world."""
+    exponent = digits.lower().partition("e")[2] or "0"
+    if len(digits) > 100 or len(exponent) > 4 or abs(int(exponent)) > 100:
+        raise Invalid(f"{show(digits)} is out of range", "write a number between 1e-100 and 1e100")
+    return Fraction(digits)
 
 
 def parse(text: Any, kind: str) -> Fraction | float:
@@ -103,7 +111,9 @@ def parse_count(text: Any) -> Fraction:
     if isinstance(text, bool) or not isinstance(text, (int, float, str)):
         raise Invalid(f"{show(text)} is not a number", "write a number, for example 16 or 1.6")
     try:
-        value = Fraction(str(text))
+        value = _exact(str(text)) if "/" not in str(text) else Fraction(str(text))
+    except Invalid:
+        raise
     except (ValueError, ZeroDivisionError):
         raise Invalid(f"{show(text)} is not a number", "write a number, for example 16 or 1.6") from None
     return value

@@ -63,21 +63,21 @@ def test_overlapped_by_hand():
     Load 4; three folds of max(3, 4) = 4, then 3; skew 4 + 2 - 2 = 4: 4 + 12 + 3 + 4 = 23.
     """
     terms = systolic_cycles(3, 4, 8, 4, 2, "weight_stationary", "overlapped")
-    assert terms == {"compute": 12, "fill": 4, "stall": 3, "skew": 4}
+    assert terms == {"compute": 12, "fill": 4, "exchange": 3, "skew": 4}
 
 
 def test_overlapped_fills_only_what_is_used():
     """By hand: M=10 N=2 K=3 on 16 x 16: one fold, 3 rows and 2 columns: load 3, T = 10, skew 3 + 2 - 2 =
     3."""
     terms = systolic_cycles(10, 2, 3, 16, 16, "weight_stationary", "overlapped")
-    assert terms == {"compute": 10, "fill": 3, "stall": 0, "skew": 3}
+    assert terms == {"compute": 10, "fill": 3, "exchange": 0, "skew": 3}
 
 
 def test_overlapped_output_stationary_waits_for_the_exit_of_a_column():
-    """By hand: M=4 N=3 K=2 on 4 x 1: 3 folds of T = 2; the 4 sums of a fold leave in 4 cycles: stall 2 x
+    """By hand: M=4 N=3 K=2 on 4 x 1: 3 folds of T = 2; the 4 sums of a fold leave in 4 cycles: exchange 2 x
     (4 - 2)."""
     terms = systolic_cycles(4, 3, 2, 4, 1, "output_stationary", "overlapped")
-    assert terms == {"compute": 6, "fill": 0, "stall": 4, "skew": 3}
+    assert terms == {"compute": 6, "fill": 0, "exchange": 4, "skew": 3}
 
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)

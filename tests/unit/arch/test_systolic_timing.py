@@ -43,7 +43,7 @@ def test_scalesim_fills_and_empties_the_whole_array_in_each_period():
 
 
 @pytest.mark.parametrize(
-    ("dataflow", "stall", "fill"),
+    ("dataflow", "exchange", "fill"),
     [
         # periods of 5, 5, 5, 2, 2 steps; 4 rows. Loads hide behind all but the last: one short period waits.
         ("weight_stationary", 2, 4),
@@ -52,9 +52,9 @@ def test_scalesim_fills_and_empties_the_whole_array_in_each_period():
         ("output_stationary", 4, 0),
     ],
 )
-def test_overlapped_waits_where_a_period_is_shorter_than_the_load(dataflow, stall, fill):
+def test_overlapped_waits_where_a_period_is_shorter_than_the_load(dataflow, exchange, fill):
     law = SystolicTiming(8, 4, dataflow, overlapped=True)
-    assert terms(law, Counted(((3, 5), (2, 2)), 4, 3)) == {"fill": fill, "stall": stall, "skew": 5}
+    assert terms(law, Counted(((3, 5), (2, 2)), 4, 3)) == {"fill": fill, "exchange": exchange, "skew": 5}
 
 
 @pytest.mark.parametrize("overlapped", [False, True])
@@ -76,4 +76,4 @@ def test_candidates_are_costed_side_by_side():
 
     law = SystolicTiming(8, 4, "weight_stationary", overlapped=True)
     found = {name: cycles.tolist() for name, cycles in law.terms(Two((), 0, 0)).items()}
-    assert found == {"fill": [3, 0], "stall": [6, 0], "skew": [4, 0]}
+    assert found == {"fill": [3, 0], "exchange": [6, 0], "skew": [4, 0]}

@@ -43,6 +43,7 @@ def test_the_good_parts_are_good():
     [
         ({"clock": "1"}, "clock", "'1' has no unit", "940 MHz"),
         ({"clock": "0 GHz"}, "clock", "'0 GHz' must be above 0", "940 MHz"),
+        ({"clock": "1e999999999 Hz"}, "clock", "'1e999999999' is out of range", "1e100"),
         ({"clock": "inf"}, "clock", "'inf' must be finite", "940 MHz"),
         ({"clock": "1 GB"}, "clock", "the unit 'GB' is not known here", "Hz, kHz, MHz, GHz"),
         ({"glb": "{memory: GLB, capacity: 108}"}, "levels[1].capacity", "'108' has no unit", "108 KiB"),
@@ -177,6 +178,12 @@ def test_the_good_parts_are_good():
             "levels[1].bandwidth",
             "`bandwidth` stands beside",
             "keep one kind",
+        ),
+        (
+            {"glb": "{memory: GLB, capacity: 9 KiB, bandwidth: 2 words/cycle}"},
+            "levels[1].bandwidth",
+            "memory 'GLB' is priced per bit and does not say how wide its words are",
+            "add `word: 8 b`",
         ),
         (
             {"glb": "{memory: DRAM, capacity: 9 KiB}"},

@@ -38,10 +38,11 @@ Cycles of one *fold*, a stationary period (R x C is the array, T the steps strea
 
       cycles = r  +  sum over f < F-1 of max(T_f, r)  +  T_(F-1)  +  (r + c - 2)
 
-  so ``fill = r``, ``stall = sum over f < F-1 of max(0, r - T_f)``, ``skew = r + c - 2``. Output stationary
-  loads nothing; instead, a column hands out one finished sum a cycle, row after row behind the wave, so
-  that the sums of a fold occupy its exit for r cycles: ``fill = 0``, ``stall = sum over f > 0 of max(0, r -
-  T_f)``, the same skew. It is never slower than ``scalesim``.
+  so ``fill = r``, ``exchange = sum over f < F-1 of max(0, r - T_f)``, ``skew = r + c - 2``.
+
+  Output stationary loads nothing; instead, a column hands out one finished sum a cycle, row after row behind
+  the wave, so that the sums of a fold occupy its exit for r cycles: ``fill = 0``, ``exchange = sum over f > 0
+  of max(0, r - T_f)``, the same skew. Overlapped is never slower than ``scalesim``.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ _PLACES = {
 
 @dataclass(frozen=True, slots=True)
 class SystolicTiming(TimingLaw):
-    """Fill, stall and skew of a systolic array; the module docstring derives them.
+    """Fill, exchange and skew of a systolic array; the module docstring derives them.
 
     Attributes:
         rows, cols: Of the whole array.
@@ -99,7 +100,7 @@ class SystolicTiming(TimingLaw):
     overlapped: bool
 
     def terms(self, activity: Activity) -> Mapping[str, Array]:
-        """``fill``, ``stall``, ``skew`` in cycles, ``(candidates,)`` each; 0 without a stationary operand."""
+        """``fill``, ``exchange``, ``skew`` in cycles, ``(candidates,)``; 0 without a stationary operand."""
         folds = activity.visits(REGISTER)
         loads = self.dataflow != OUTPUT
         if not self.overlapped:
@@ -109,21 +110,21 @@ class SystolicTiming(TimingLaw):
         rows, cols = activity.used(ARRAY, ROWS), activity.used(ARRAY, COLS)
         return {
             "fill": runs * (rows if loads else 0),
-            "stall": self._stall(activity, rows),
+            "exchange": self._exchange(activity, rows),
             "skew": runs * (rows + cols - 2),
         }
 
-    def _stall(self, activity: Activity, rows: Array) -> Array:
+    def _exchange(self, activity: Activity, rows: Array) -> Array:
         """Cycles in which a fold waits for the load of the next one (or the exit of the one before)."""
         periods = activity.periods(REGISTER)
-        stall = np.zeros_like(rows)
+        waits = np.zeros_like(rows)
         for many, steps in periods:
-            stall = stall + many * np.maximum(0, rows - steps)
+            waits = waits + many * np.maximum(0, rows - steps)
         if not periods:
-            return stall
+            return waits
         _, alone = periods[0] if self.dataflow == OUTPUT else periods[-1]
         exempt: Array = np.maximum(0, rows - alone) * (activity.visits(REGISTER) > 0)
-        return stall - exempt
+        return waits - exempt
 
 
 @dataclass(frozen=True, slots=True)
