@@ -78,8 +78,11 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """sha256 over all files that the results depend on, or over the plan if it came from none."""
-        content = list(self.files) or {k: v for k, v in self.to_dict().items() if k != "files"}
+        """sha256 over the contents of all files that the results depend on, wherever they stand.
+
+        Of the plan itself if it came from no file.
+        """
+        content = sorted(digest for _, digest in self.files) or self.to_dict()
         return sha256(json.dumps(content, sort_keys=True))
 
     def with_files(self, files: Mapping[str, str]) -> Plan:

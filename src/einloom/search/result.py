@@ -43,13 +43,15 @@ class Trial:
     same_as: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
+        """Plain data, for JSON; a metric that is not finite is null."""
         return {
             "number": self.number,
             "state": self.state,
             "params": dict(self.params),
             "objectives": dict(self.objectives),
-            "metrics": dict(self.metrics),
+            "metrics": {
+                name: value if math.isfinite(value) else None for name, value in self.metrics.items()
+            },
             "reason": self.reason,
             "same_as": self.same_as,
         }

@@ -116,9 +116,10 @@ def _changes(stored: dict[str, Any], plan: Plan) -> str:
         return f"einloom changed from {stored['einloom']} to {version('einloom')}"
     if stored["hash"] == plan.digest:
         return ""
-    before = dict(stored["plan"]["files"])
-    now = dict(plan.files)
-    names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    before = stored["plan"]["files"]
+    known, wanted = {digest for _, digest in before}, {digest for _, digest in plan.files}
+    names = [name for name, digest in plan.files if digest not in known]
+    names = names or [name for name, digest in before if digest not in wanted]
     return f"{', '.join(names)} changed" if names else "the search changed"
 
 

@@ -36,3 +36,9 @@ def test_the_digest_changes_with_any_file_that_results_depend_on():
 
 def test_the_digest_of_a_plan_from_no_file_changes_with_the_plan():
     assert make_plan(seed=1).digest == make_plan(seed=1).digest != make_plan(seed=2).digest
+
+
+def test_the_digest_does_not_depend_on_where_files_stand():
+    here = make_plan().with_files({"search.yaml": "a", "design.yaml": "b"})
+    there = make_plan().with_files({"/elsewhere/search.yaml": "a", "/elsewhere/design.yaml": "b"})
+    assert here.digest == there.digest

@@ -340,3 +340,15 @@ def test_a_study_needs_a_worker_and_a_plan_that_is_resolved(tmp_path):
     ):
         explore(unresolved, array, folder=tmp_path / "s", progress=False)
     assert not (tmp_path / "s").exists()
+
+
+def test_a_design_that_never_ends_fails_and_can_be_written_as_json(tmp_path):
+    def endless(point):
+        return {**array(point), "latency_s": float("inf")}
+
+    result = explore(make_plan("grid", 2), endless, folder=tmp_path / "s", progress=False)
+    assert result.trials[0].reason.startswith("latency_s is infinite")
+    assert (
+        json.loads(json.dumps(result.to_dict(), allow_nan=False))["trials"][0]["metrics"]["latency_s"] is None
+    )
+    assert load_study(tmp_path / "s") == result
