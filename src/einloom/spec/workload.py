@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from einloom.errors import Path, Problem, SpecError
-from einloom.spec.document import Document, Invalid, at, problems_of, read, show, suggest
+from einloom.spec.document import Document, Invalid, problems_of, read, show, suggest
 from einloom.spec.workload_notation import FilePartSpec, KernelSpec, NetworkSpec, parse_line, parse_sub_rank
+from einloom.spec.workload_places import item_path, located, seen_from, value_at
 from einloom.workloads import Cascade, Einsum, Workload
 from einloom.workloads.checks import analyse
 from einloom.workloads.facts import ROLES, Parts, Split
@@ -71,7 +72,7 @@ def load_workload(document: Document, path: Path = ("workload",)) -> Workload:
     Raises:
         SpecError: With every problem of the block, in file order.
     """
-    data = _value_at(document.data, path)
+    data = value_at(document.data, path)
     if data is None:
         document.fail([Problem("is missing", "add `workload:` with ranks and a cascade", path)])
     reader = _Reader(document, ())
@@ -127,7 +128,7 @@ class _Reader:
 
     def finish(self, workload: Workload | None) -> Workload:
         if self.problems:
-            self.document.fail(_located(self.document, problem) for problem in self.problems)
+            self.document.fail(located(self.document, problem) for problem in self.problems)
         assert workload is not None
         return workload
 
@@ -154,7 +155,7 @@ class _Reader:
         try:
             return model.model_validate(data)
         except ValidationError as error:
-            self.problems += [_item_path(problem, data, path) for problem in problems_of(error, path, model)]
+            self.problems += [item_path(problem, data, path) for problem in problems_of(error, path, model)]
             return None
 
     # -- networks
@@ -227,7 +228,7 @@ class _Reader:
             reader = _Reader(document, above)
             workload = reader.finish(reader.block(document.data["workload"], ("workload",), handed))
         except SpecError as error:
-            self.problems += _seen_from(error, (*path, "workload"))
+            self.problems += seen_from(error, (*path, "workload"))
             return None
         for rank in spec.ranks:
             if ("ranks", rank) not in handed.used:
@@ -364,9 +365,9 @@ class _Reader:
         parts = Parts(ranks, sub_ranks, {}, None, costs, {}, {}, {}, (), [*lines, None])
         places = {problem.path for problem in self.problems}
         for problem in analyse(parts)[1]:
-            located = _item_path(replace(problem, path=(*path, *problem.path)), data, path)
-            if located.path not in places:
-                self.problems.append(located)
+            found = item_path(replace(problem, path=(*path, *problem.path)), data, path)
+            if found.path not in places:
+                self.problems.append(found)
 
     def _in_file(self, problem: Problem, spec: KernelSpec, data: dict[str, Any], path: Path) -> Problem:
         """A problem of the cascade with its path in the file."""
@@ -375,7 +376,7 @@ class _Reader:
             for position, item in enumerate(spec.cascade):
                 if tensor in item.init:
                     return replace(problem, path=(*path, "cascade", position, "init", tensor))
-        return _item_path(replace(problem, path=(*path, *problem.path)), data, path)
+        return item_path(replace(problem, path=(*path, *problem.path)), data, path)
 
     def _guard(self, build: Any, path: Path) -> Workload | None:
         try:
@@ -428,62 +429,3 @@ def _readable_lines(data: Mapping[str, Any]) -> list[Einsum | None]:
         except Invalid:
             lines.append(None)
     return lines
-
-
-def _item_path(problem: Problem, data: Any, prefix: Path) -> Problem:
-    """Paths of cascade items as they stand in the file: ``einsum`` only where the file has that key."""
-    path = problem.path[len(prefix) :]
-    if len(path) < 2 or path[0] != "cascade" or not isinstance(path[1], int):
-        return problem
-    item = data["cascade"][path[1]] if path[1] < len(data["cascade"]) else None
-    keyed = isinstance(item, dict) and "einsum" in item
-    rest = path[2:]
-    if keyed and not rest:
-        rest = ("einsum",)
-    elif not keyed and rest[:1] == ("einsum",):
-        rest = rest[1:]
-    return replace(problem, path=(*prefix, *path[:2], *rest))
-
-
-def _seen_from(error: SpecError, path: Path) -> list[Problem]:
-    """Problems of another file: they keep their place there, or get this one."""
-    return [
-        problem
-        if problem.line
-        else replace(problem, path=path, message=f"{problem.file}: {problem.message}", file="")
-        for problem in error.problems
-    ]
-
-
-def _located(document: Document, problem: Problem) -> Problem:
-    """``problem`` at its character, if it stands inside a scalar of one line; quotes are skipped."""
-    mark = document.marks.get(problem.path)
-    lines = document.text.splitlines()
-    value = _value_at(document.data, problem.path)
-    if (
-        problem.file
-        or mark is None
-        or not isinstance(value, str)
-        or mark.line > len(lines)
-        or problem.path[-2:-1] == ("ranks",)
-    ):
-        return problem
-    source = lines[mark.line - 1]
-    start = mark.column - 1
-    if source[start : start + 1] in ("'", '"'):
-        start += 1
-    if not source[start:].startswith(value):
-        return replace(problem, offset=0)
-    if problem.offset == 0 and problem.length == 1:
-        return problem  # the whole value
-    column = start + problem.offset + 1
-    return replace(
-        problem, file=document.file, line=mark.line, column=column, source=source, length=problem.length
-    )
-
-
-def _value_at(data: Any, path: Path) -> Any:
-    try:
-        return at(data, path)
-    except (KeyError, IndexError, TypeError):
-        return None

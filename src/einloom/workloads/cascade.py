@@ -249,8 +249,8 @@ class Cascade:
         """Each Einsum with its extents, ready to be mapped and counted.
 
         Each distinct reference (tensor and indices with their offsets) is one access. A generation is a
-        coordinate like any other: ``m1`` runs over its rank. A padded tensor counts with the bounding box of its
-        indices, padding included, and a guarded reduction with all its points; both say so in ``notes``.
+        coordinate like any other: ``m1`` runs over its rank. A padded tensor counts with the bounding box of
+        its indices, padding included, and a guarded reduction with all its points; both say so in ``notes``.
 
         Raises:
             SpecError: A sub-rank has no size, or an Einsum reads tensors outside of its reduction or has two

@@ -30,6 +30,7 @@ RELATIONS = ("<=", "<", "==", ">=", ">")
 MAX_DEPTH = 60
 MAX_LENGTH = 10_000
 
+_BLANKS = " \t\n\r\f\v"
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Z][A-Za-z0-9_]*)|(?P<word>[a-z][A-Za-z0-9_]*)"
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<symbol><=|>=|==|[-+*/=()\[\]{},|<>])|(?P<end>$))",
@@ -64,7 +65,7 @@ def tokenize(text: str) -> list[Token]:
     while not tokens or tokens[-1].kind != "end":
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            position += len(text[position:]) - len(text[position:].lstrip())
+            position += len(text[position:]) - len(text[position:].lstrip(_BLANKS))
             fail(
                 f"'{text[position]}' does not belong in an Einsum", _character_hint(text[position]), position
             )
