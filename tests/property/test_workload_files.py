@@ -15,9 +15,32 @@ from einloom.spec.workload import load_workload
 CATALOGUE = Path(__file__).parents[2] / "workloads"
 TEXTS = {path: path.read_text() for path in sorted(CATALOGUE.glob("*.yaml"))}
 VALUES = [
-    None, True, -1, 0, 10**30, 1.5, float("nan"), float("inf"), "", "auto", "Z[m", "M", "m", "inf", [],
-    {}, [[]], {"M": 1}, {"einsum": 3}, [1, 2], {"M0": 256}, 2**60, "Z[m,n] = A[m,k] * B[k,n]", "\x00", "X[0,p] = 1",
-]  # fmt: skip
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "auto",
+    "Z[m",
+    "M",
+    "m",
+    "inf",
+    [],
+    {},
+    [[]],
+    {"M": 1},
+    {"einsum": 3},
+    [1, 2],
+    {"M0": 256},
+    2**60,
+    "Z[m,n] = A[m,k] * B[k,n]",
+    "\x00",
+    "X[0,p] = 1",
+]
 SCRAPS = ["", "[", "]", "{", "}", ":", "- ", "\n", "é", '"', "=", " ", "9", "Q", "*", "#"]
 
 
