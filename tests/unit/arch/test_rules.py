@@ -98,6 +98,24 @@ def test_a_convolution_runs_as_a_gemm():
     assert rules.axes == {("PE", "Y"): {"crs"}, ("PE", "X"): {"m"}}
 
 
+def test_batch_ranks_run_as_one_outside_the_array():
+    rules = systolic().rules_for(SCORES)
+    assert rules.flatten == {"bh": ("b", "h")}
+    assert rules.axes == {("PE", "Y"): {"e"}, ("PE", "X"): {"m"}}
+
+
+def test_ranks_of_an_element_wise_einsum_that_index_the_same_tensors_run_as_one():
+    scaled = einsum(access("Y", "b p d", "output"), access("X", "b p d"), access("G", "d"), work="mul")
+    rules = systolic().rules_for(scaled)
+    assert rules.flatten == {"bp": ("b", "p")}
+    assert rules.axes["PE", "X"] == {"bp", "d"}
+
+
+def test_a_window_of_an_element_wise_einsum_stays_as_it_is():
+    pooling = einsum(access("Y", "b k u v", "output"), access("T", "b k 2u+i 2v+j"), work="max")
+    assert systolic().rules_for(pooling).flatten == {"bk": ("b", "k")}
+
+
 def test_without_im2col_every_rank_of_a_group_may_lie_on_the_axis():
     rules = systolic(im2col=False).rules_for(CONV)
     assert rules.flatten == {}

@@ -13,11 +13,13 @@ outputs [M,N]:
     input_stationary     inputs       K: inputs, weights     M: inputs, outputs     N: weights, outputs
     output_stationary    outputs      M: inputs, outputs     N: weights, outputs    K: inputs, weights
 
-M, N, K are groups of rank variables: those that index exactly the two operands named. With ``im2col`` a
-group of several variables runs as one (a convolution becomes a GEMM); variables that all three operands
-have (batch, heads, groups) are loops outside. An Einsum that is no sum of products of two tensors (softmax
-pieces, element-wise work, reductions) uses the array as a plain grid: variables of its output on both axes,
-operands straight from the buffer, nothing in the registers, and no timing term.
+M, N, K are groups of rank variables: those that index exactly the two operands named; variables that all
+three operands have (batch, heads, groups) are loops outside. With ``im2col`` the variables of a group run as
+one: a convolution becomes a GEMM.
+
+An Einsum that is no sum of products of two tensors (softmax pieces, element-wise work, reductions) uses the
+array as a plain grid: variables of its output on both axes, operands straight from the buffer, nothing in
+the registers, and no timing term. With ``im2col`` its variables that index the same tensors run as one.
 
 Cycles of one *fold*, a stationary period (R x C is the array, T the steps streamed through it):
 
@@ -56,6 +58,7 @@ import numpy as np
 
 from einloom.arch.components import library
 from einloom.arch.rules import (
+    OPERAND_ROLES,
     Einsum,
     EinsumRules,
     Holding,
@@ -133,43 +136,64 @@ class SystolicRules(MappingRules):
 
     Attributes:
         dataflow: One of `DATAFLOWS`.
-        im2col: Whether several ranks of one group run as one.
+        im2col: Whether ranks that play the same part run as one.
     """
 
     dataflow: str
     im2col: bool = True
 
     def of(self, architecture: Architecture, einsum: Einsum) -> EinsumRules:
-        if not is_contraction(einsum):
-            return _plain_rules(einsum)
+        contraction = is_contraction(einsum)
+        flatten = _flattened(einsum, contraction) if self.im2col else {}
+        if not contraction:
+            return _plain_rules(einsum, flatten)
         stationary, rows, cols = _PLACES[self.dataflow]
-        flatten = _flattened(einsum) if self.im2col else {}
-        name_of = {var: name for name, group in flatten.items() for var in group}
         axes = {
-            (ARRAY, axis): frozenset(name_of.get(var, var) for var in shared_by(einsum, roles))
+            (ARRAY, axis): _renamed(shared_by(einsum, roles), flatten)
             for axis, roles in ((ROWS, rows), (COLS, cols))
         }
         return EinsumRules(axes, {REGISTER: Holding.exactly(tensors_named(einsum, [stationary]))}, flatten)
 
 
-def _plain_rules(einsum: Einsum) -> EinsumRules:
+def _plain_rules(einsum: Einsum, flatten: Mapping[str, tuple[str, ...]]) -> EinsumRules:
     """The array as a grid: ranks of the output on both axes, nothing in the registers."""
     outputs = frozenset().union(*(access.variables for access in einsum.accesses if access.role == "output"))
-    free = outputs & frozenset(einsum.extents)
-    return EinsumRules({(ARRAY, ROWS): free, (ARRAY, COLS): free}, {REGISTER: Holding.exactly(())})
+    free = _renamed(tuple(var for var in einsum.extents if var in outputs), flatten)
+    return EinsumRules({(ARRAY, ROWS): free, (ARRAY, COLS): free}, {REGISTER: Holding.exactly(())}, flatten)
 
 
-def _flattened(einsum: Einsum) -> dict[str, tuple[str, ...]]:
+def _renamed(variables: tuple[str, ...], flatten: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """``variables`` under the names that they have after flattening."""
+    name_of = {var: name for name, group in flatten.items() for var in group}
+    return frozenset(name_of.get(var, var) for var in variables)
+
+
+def _flattened(einsum: Einsum, contraction: bool) -> dict[str, tuple[str, ...]]:
     """Rank groups of several variables, under a name made of theirs (``crs``)."""
     flatten: dict[str, tuple[str, ...]] = {}
-    for roles in (M, N, K):
-        group = shared_by(einsum, roles)
+    for group in _gemm_groups(einsum) if contraction else _equal_ranks(einsum):
         name = "".join(group)
         while name in einsum.extents or name in flatten:
             name += "_"
         if len(group) > 1:
             flatten[name] = group
     return flatten
+
+
+def _gemm_groups(einsum: Einsum) -> list[tuple[str, ...]]:
+    """M, N, K of a contraction, and its batch: the variables that all three operands have."""
+    return [shared_by(einsum, roles) for roles in (M, N, K, OPERAND_ROLES)]
+
+
+def _equal_ranks(einsum: Einsum) -> list[tuple[str, ...]]:
+    """Variables that index the same tensors, each as a dimension of its own: they may as well be one."""
+    groups: dict[tuple[bool, ...], list[str]] = {}
+    mixed = {var for access in einsum.accesses for dim in access.dims if len(dim) > 1 for var, _ in dim}
+    scaled = {var for access in einsum.accesses for dim in access.dims for var, factor in dim if factor != 1}
+    for var in einsum.extents:
+        if var not in mixed | scaled:
+            groups.setdefault(tuple(var in access.variables for access in einsum.accesses), []).append(var)
+    return [tuple(group) for group in groups.values()]
 
 
 @dataclass(frozen=True, slots=True)
