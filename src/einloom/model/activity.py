@@ -48,12 +48,12 @@ class CountedActivity:
             if not slot.fanout and place < reach.get(slot.variable, 0):
                 cut = np.where(batch.bounds[place] > 1, place + 1, cut)
         by_rank = [self._classes(var, cut) for var in batch.structure.extents]
-        one = np.ones_like(batch.like)
+        one = batch.one
         pairs = [
             (math.prod((many for many, _ in chosen), start=one), math.prod((length for _, length in chosen), start=one))
             for chosen in itertools.product(*by_rank)
         ]
-        if not np.array_equal(sum(many for many, _ in pairs), self.visits(memory)):
+        if not batch.divides and not np.array_equal(sum(many for many, _ in pairs), self.visits(memory)):
             raise MappingError(
                 f"the tiles of {memory} stay for unequal periods, which its timing law cannot count",
                 "choose bounds that divide the ranks, or do not split a rank around a loop that the tile ignores",
@@ -64,7 +64,7 @@ class CountedActivity:
         """(how many, steps inside) of one rank's periods outside ``cut``: full ones, then the last one."""
         batch = self.batch
         total = counts.combinations(batch, variable, lambda _, slot: not slot.fanout)
-        full, outside = np.ones_like(batch.like), np.ones_like(batch.like)
+        full, outside = batch.one, batch.one
         for place, slot in enumerate(batch.structure.slots):
             if slot.variable == variable and not slot.fanout:
                 full = full * np.where(place < cut, 1, batch.bounds[place])

@@ -97,14 +97,14 @@ def occupancy(batch: Batch, access: int, holder: Holder) -> Array:
     """Words of the largest tile in one instance: the first tile of the first instance. Shape ``(candidates,)``."""
     structure = batch.structure
     modes = structure.modes(holder)
-    tile = dict.fromkeys(structure.extents, np.ones_like(batch.like))
+    tile = dict.fromkeys(structure.extents, batch.one)
     for slot, mode, bound in zip(structure.slots, modes, batch.bounds, strict=True):
         if mode == Mode.TILE and slot.variable in tile:
             tile[slot.variable] = tile[slot.variable] * bound
-    words = np.ones_like(batch.like)
+    words = batch.one
     for dim in structure.einsum.accesses[access].dims:
         reach = (abs(c) * (np.minimum(tile[var], structure.extents[var]) - 1) for var, c in dim)
-        words = words * sum(reach, start=np.ones_like(batch.like))
+        words = words * sum(reach, start=batch.one)
     return words
 
 
@@ -114,11 +114,13 @@ def combinations(batch: Batch, variable: str, free: Callable[[int, Slot], bool])
     Args:
         free: Which loops vary, by place in the nest.
     """
-    slots = batch.structure.slots
-    places = [i for i, slot in enumerate(slots) if slot.variable == variable]
-    one = np.ones_like(batch.like)
+    slots, places, one = batch.structure.slots, batch.places[variable], batch.one
     if batch.divides:
-        return math.prod((batch.bounds[i] for i in places if free(i, slots[i])), start=one)
+        result = one
+        for i in places:
+            if free(i, slots[i]):
+                result = result * batch.bounds[i]
+        return result
     inner = math.prod((batch.bounds[i] for i in places), start=one)
     extent = batch.structure.extents[variable]
     whole, rest = np.where(inner == extent, 1, 0) * one, np.where(inner == extent, 0, extent) * one
@@ -136,7 +138,7 @@ def steps(batch: Batch, variables: Iterable[str] | None = None) -> Array:
     """Clipped temporal steps of the space that ``variables`` span (default: all). Shape ``(candidates,)``."""
     chosen = batch.structure.extents.keys() if variables is None else variables
     each = (combinations(batch, var, lambda _, slot: not slot.fanout) for var in chosen)
-    return math.prod(each, start=np.ones_like(batch.like))
+    return math.prod(each, start=batch.one)
 
 
 def used(batch: Batch, above: int) -> Array:
@@ -145,7 +147,7 @@ def used(batch: Batch, above: int) -> Array:
         combinations(batch, var, lambda _, slot: bool(slot.fanout) and slot.level < above)
         for var in batch.structure.extents
     )
-    return math.prod(each, start=np.ones_like(batch.like))
+    return math.prod(each, start=batch.one)
 
 
 def axis_used(batch: Batch, fanout: str, axis: str) -> Array:
@@ -154,7 +156,7 @@ def axis_used(batch: Batch, fanout: str, axis: str) -> Array:
         combinations(batch, var, lambda _, slot: (slot.fanout, slot.axis) == (fanout, axis))
         for var in batch.structure.extents
     )
-    return math.prod(each, start=np.ones_like(batch.like))
+    return math.prod(each, start=batch.one)
 
 
 def visits(batch: Batch, reach: Mapping[str, int]) -> Array:
@@ -163,8 +165,9 @@ def visits(batch: Batch, reach: Mapping[str, int]) -> Array:
     Args:
         reach: For each variable that indexes one of the tiles, the loops of the nest outside the hold.
     """
-    structure = batch.structure
-    one = np.ones_like(batch.like)
+    structure, one = batch.structure, batch.one
+    if batch.divides:
+        return _perfect_visits(batch, reach)
     total = one
     for loop, slot in enumerate(structure.slots[: max(reach.values(), default=0)]):
         if slot.fanout or slot.variable not in structure.extents:
@@ -181,6 +184,20 @@ def visits(batch: Batch, reach: Mapping[str, int]) -> Array:
     return total
 
 
+def _perfect_visits(batch: Batch, reach: Mapping[str, int]) -> Array:
+    """The bounds of the loops that move a tile, and of the others that have a moving one further in."""
+    total, moving = batch.one, batch.one > 1
+    for loop in range(max(reach.values(), default=0) - 1, -1, -1):
+        slot, bound = batch.structure.slots[loop], batch.bounds[loop]
+        if slot.fanout:
+            continue
+        moves = loop < reach.get(slot.variable, 0)
+        total = total * (bound if moves else np.where(moving, bound, 1))
+        if moves:
+            moving = moving | (bound > 1)
+    return total
+
+
 def _periods(batch: Batch, variable: str, cut: int) -> Array:
     """Lockstep indices of the temporal loops of one rank among the first ``cut`` loops of the nest."""
     return combinations(batch, variable, lambda i, slot: i < cut and not slot.fanout)
@@ -192,7 +209,7 @@ def _still(batch: Batch, variable: str, loop: int, reach: int) -> Array:
     if reach <= loop:
         return outside
     inside = _periods(batch, variable, reach)
-    full = np.ones_like(batch.like)
+    full = batch.one
     for place in range(loop, reach):
         slot = batch.structure.slots[place]
         if slot.variable == variable and not slot.fanout:

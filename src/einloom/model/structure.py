@@ -134,15 +134,19 @@ class Structure:
 
     def modes(self, inner: Holder, shared: Iterable[int] = ()) -> Modes:
         """How the holder ``inner`` sees each loop when the fanouts at the places ``shared`` merge transfers."""
-        modes = []
-        for place, slot in enumerate(self.slots):
-            if slot.fanout and slot.level < inner.level:
-                modes.append(Mode.SHARED if slot.level in shared else Mode.EACH)
-            elif not slot.fanout and place < inner.position:
-                modes.append(Mode.TIME)
-            else:
-                modes.append(Mode.TILE)
-        return tuple(modes)
+        key = (inner, frozenset(shared))
+        if key not in self._known_modes:
+            self._known_modes[key] = tuple(
+                (Mode.SHARED if slot.level in key[1] else Mode.EACH)
+                if slot.fanout and slot.level < inner.level
+                else (Mode.TIME if not slot.fanout and place < inner.position else Mode.TILE)
+                for place, slot in enumerate(self.slots)
+            )
+        return self._known_modes[key]
+
+    @cached_property
+    def _known_modes(self) -> dict[tuple[Holder, frozenset[int]], Modes]:
+        return {}
 
     def spatial(self, above: int) -> tuple[int, ...]:
         """Slots of the spatial loops above the level at place ``above``."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,21 @@ class Batch:
     @property
     def like(self) -> Array:
         return self.bounds[0]
+
+    @cached_property
+    def one(self) -> Array:
+        """Ones. Never written to."""
+        return np.ones_like(self.bounds[0])
+
+    @cached_property
+    def places(self) -> dict[str, tuple[int, ...]]:
+        """Slots of the loops of each rank variable, outermost first."""
+        slots = enumerate(self.structure.slots)
+        found: dict[str, list[int]] = {var: [] for var in self.structure.extents}
+        for i, slot in slots:
+            if slot.variable in found:
+                found[slot.variable].append(i)
+        return {var: tuple(places) for var, places in found.items()}
 
 
 class Words(NamedTuple):
