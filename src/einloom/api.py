@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from einloom.arch.tree import Architecture
 from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Problem, SpecError
-from einloom.mapper import Mapped, Mapper
+from einloom.mapper import Mapped, Mapper, has_auto
 from einloom.mappings import Nest, resolved
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.result import EinsumResult, Evaluation, Front
@@ -75,7 +75,7 @@ class Design:
         reuse: bool = True,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> Evaluation | Front:
-        """The best mapping of every Einsum; a nest that the design gives is kept as it is.
+        """The best mapping of every Einsum; a nest that the design gives is kept, its ``auto`` bounds filled in.
 
         Args:
             objective: ``"pareto"`` gives the latency-energy front of the whole design.
@@ -107,7 +107,9 @@ class Design:
         if plan is None or (key not in plan.nests and not plan.tree):
             return mapper.map(einsum, cascade.repeat)
         try:
-            nest = self._nest(key, cascade, einsum)
+            nest = self._nest(key, cascade, einsum, keep_auto=True)
+            if has_auto(nest.nodes):
+                return mapper.fill(einsum, nest, cascade.repeat)
             result = evaluate_nest(einsum, self.architecture, nest, repeat=cascade.repeat)
         except MappingError as error:
             raise self.loaded.relocated(error, key) from None
@@ -120,7 +122,7 @@ class Design:
             for einsum in cascade.sized():
                 yield (f"{cascade.name}.{einsum.name}" if several else einsum.name), cascade, einsum
 
-    def _nest(self, key: str, cascade: Cascade, einsum: SizedEinsum) -> Nest:
+    def _nest(self, key: str, cascade: Cascade, einsum: SizedEinsum, *, keep_auto: bool = False) -> Nest:
         plan = self.loaded.mapping
         if plan is None:
             raise MappingError(Problem("the design has no mapping", "add `mapping:`, give --mapping FILE, or run map"))
@@ -134,7 +136,7 @@ class Design:
         extents = (einsum.flattened(nest.flatten) if nest.flatten else einsum).extents
         numbers: dict[str, Fraction | int] = {**cascade.ranks, **{var.upper(): n for var, n in extents.items()}}
         numbers |= plan.parameters
-        return replace(nest, nodes=resolved(nest.nodes, numbers))
+        return replace(nest, nodes=resolved(nest.nodes, numbers, keep_auto=keep_auto))
 
 
 def combined_front(fronts: Mapping[str, Sequence[EinsumResult]]) -> list[dict[str, EinsumResult]]:
@@ -157,7 +159,7 @@ def combined_front(fronts: Mapping[str, Sequence[EinsumResult]]) -> list[dict[st
 def load(
     source: str | Path | Mapping[str, Any],
     *,
-    set: Mapping[str, Any] | None = None,  # noqa: A002 - the name of the command's option
+    set: Mapping[str, Any] | None = None,
     mapping: str | Path | None = None,
 ) -> Design:
     """The design in a file: the user's own path, else the catalogue's.

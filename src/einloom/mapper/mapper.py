@@ -9,9 +9,11 @@ from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Compute, Level
 from einloom.errors import MappingError, Problem
 from einloom.mapper.compulsory import gap_to_compulsory
+from einloom.mapper.partial import fill
 from einloom.mapper.search import Found, Objective, search
 from einloom.mapper.space import declare
 from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
+from einloom.mappings.legality import check
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.result import EinsumResult
 from einloom.workloads.sized import SizedEinsum
@@ -72,6 +74,26 @@ class Mapper:
             for result in mapped.results
         )
         return replace(mapped, results=results)
+
+    def fill(self, einsum: SizedEinsum, nest: Nest, repeat: int = 1) -> Mapped:
+        """The best bounds for the ``auto`` loops of a nest that is given otherwise.
+
+        Raises:
+            MappingError: The nest is not legal whatever the bounds, or no bounds fit.
+        """
+        flat = einsum.flattened(nest.flatten) if nest.flatten else einsum
+        path = check(flat, self._architecture, nest.nodes, open_bounds=True)
+        found = fill(flat, self._architecture, path, nest.nodes, self._objective)
+        if not found.front:
+            raise MappingError(_nothing(flat, found))
+        results = [
+            replace(
+                evaluate_nest(einsum, self._architecture, Nest(candidate.nodes, nest.flatten), repeat=repeat),
+                proof="optimal",
+            )
+            for candidate in found.front
+        ]
+        return Mapped(tuple(results), "the bounds left to the mapper", found.costed)
 
     def _search(self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules) -> Mapped:
         best: list[EinsumResult] = []

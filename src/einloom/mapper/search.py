@@ -70,7 +70,7 @@ def search(
 ) -> Found:
     """The best of all ``spaces``; past the deadline, the best found by then (at least one, if any fits)."""
     start = time.monotonic()
-    keep = _Front() if objective == "pareto" else _Best(objective)
+    keep = keeper(objective)
     found = Found(candidates=sum(space.size for space in spaces))
     for space in spaces:
         for rows in _tilings(space):
@@ -187,6 +187,11 @@ class _Block:
 
         for row in self.keep.leading(energy, cycles, priced):
             self.keep.add(float(energy[row]), float(cycles[row]), _occupancy(priced, row), nodes(row))
+
+
+def keeper(objective: Objective) -> _Best | _Front:
+    """What keeps the winners of a search."""
+    return _Front() if objective == "pareto" else _Best(objective)
 
 
 def _occupancy(priced: Priced, row: int) -> tuple[float, ...]:

@@ -2,7 +2,19 @@
 
 from einloom.mappings.bounds import AUTO, Bound
 from einloom.mappings.nodes import (
-    Bind, Child, Forward, Group, Hold, Loop, MappingPlan, Nest, Node, Nodes, Spatial, resolved, walk,
+    Bind,
+    Child,
+    Forward,
+    Group,
+    Hold,
+    Loop,
+    MappingPlan,
+    Nest,
+    Node,
+    Nodes,
+    Spatial,
+    resolved,
+    walk,
 )  # fmt: skip
 from einloom.mappings.text import nest_data, parse_node, parse_nodes, parse_plan, plan_data
 

@@ -8,35 +8,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Compute, Fanout, Level, Memory
 from einloom.errors import MappingError, Problem, SpecError
-from einloom.mappings.nodes import Bind, Forward, Group, Hold, Loop, Nodes, Spatial
+from einloom.mappings.bounds import Auto
+from einloom.mappings.nodes import Bind, Forward, Group, Hold, Loop, Node, Nodes, Spatial
 from einloom.workloads.sized import SizedEinsum
 
 
-def check(einsum: SizedEinsum, architecture: Architecture, nodes: Nodes) -> tuple[Level, ...]:
+def check(
+    einsum: SizedEinsum, architecture: Architecture, nodes: Nodes, *, open_bounds: bool = False
+) -> tuple[Level, ...]:
     """The path of levels that a legal nest runs on.
 
     Args:
         einsum: Flattened already if the mapping flattens.
         nodes: With integer bounds (`mappings.resolved`).
+        open_bounds: ``auto`` bounds may stand: they count as 1, and ranks need not be covered.
 
     Raises:
         MappingError: With every rule that the nest breaks.
     """
     path = _path(architecture, nodes)
+    closed = tuple(_closed(node) for node in nodes) if open_bounds else nodes
     problems = [
         *_unsupported(nodes),
-        *_ranks(einsum, nodes),
-        *_spatial(einsum, path, nodes, architecture.rules_for(einsum)),
+        *_ranks(einsum, closed, covered=not open_bounds),
+        *_spatial(einsum, path, closed, architecture.rules_for(einsum)),
         *_holds(einsum, path, nodes, architecture.rules_for(einsum)),
         *_operators(einsum, path),
     ]
     if problems:
         raise MappingError(sorted(problems, key=lambda p: p.path[:1] or (len(nodes),)))
     return path
+
+
+def _closed(node: Node) -> Node:
+    return replace(node, bound=1) if isinstance(node, Loop | Spatial) and isinstance(node.bound, Auto) else node
 
 
 def _path(architecture: Architecture, nodes: Nodes) -> tuple[Level, ...]:
@@ -63,7 +73,7 @@ def _unsupported(nodes: Nodes) -> Iterator[Problem]:
             yield Problem(f"`{node}` splits a tensor", "a fractional hold is not counted in the nest of one Einsum", (i,))
 
 
-def _ranks(einsum: SizedEinsum, nodes: Nodes) -> Iterator[Problem]:
+def _ranks(einsum: SizedEinsum, nodes: Nodes, covered: bool) -> Iterator[Problem]:
     """Every rank is covered: the product of its bounds is at least its size."""
     product = dict.fromkeys(einsum.extents, 1)
     for i, node in enumerate(nodes):
@@ -74,13 +84,13 @@ def _ranks(einsum: SizedEinsum, nodes: Nodes) -> Iterator[Problem]:
             else:
                 assert isinstance(node.bound, int)
                 product[node.variable] *= node.bound
-    for variable, covered in product.items():
+    for variable, reached in product.items() if covered else ():
         size = einsum.extents[variable]
-        if covered < size:
+        if reached < size:
             yield Problem(
-                f"the bounds of '{variable}' cover {covered} of {size} iterations",
+                f"the bounds of '{variable}' cover {reached} of {size} iterations",
                 f"the product of all bounds of a rank is at least its size: add `for {variable} in "
-                f"{-(-size // covered)}`",
+                f"{-(-size // reached)}`",
             )
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from einloom.errors import MappingError, Problem
-from einloom.mappings.bounds import Bound, evaluate, print_bound
+from einloom.mappings.bounds import Auto, Bound, evaluate, print_bound
 
 Schedule = Literal["sequential", "pipelined", "phases"]
 SCHEDULES: tuple[Schedule, ...] = ("sequential", "pipelined", "phases")
@@ -187,11 +187,12 @@ def walk(nodes: Nodes) -> Iterator[Node]:
                 yield from walk(child.nodes)
 
 
-def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int]) -> Nodes:
+def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int], *, keep_auto: bool = False) -> Nodes:
     """The same nest with integer bounds and numeric shares.
 
     Args:
         numbers: Value of each rank name and parameter that an expression may use.
+        keep_auto: Leave ``auto`` bounds to the mapper.
 
     Raises:
         MappingError: An unknown name, a share outside (0, 1], or an ``auto`` that only the mapper can fill.
@@ -199,7 +200,7 @@ def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int]) -> Nodes:
     result: list[Node] = []
     for i, node in enumerate(nodes):
         try:
-            if isinstance(node, Loop | Spatial):
+            if isinstance(node, Loop | Spatial) and not (keep_auto and isinstance(node.bound, Auto)):
                 result.append(replace(node, bound=evaluate(node.bound, numbers)))
             elif isinstance(node, Hold):
                 result.append(replace(node, shares=tuple(_share(s, numbers) for s in node.shares)))

@@ -14,7 +14,19 @@ from typing import Any
 from einloom.errors import MappingError, Path, Problem
 from einloom.mappings.bounds import parse_bound
 from einloom.mappings.nodes import (
-    SCHEDULES, Bind, Child, Forward, Group, Hold, Loop, MappingPlan, Nest, Node, Nodes, Schedule, Spatial,
+    SCHEDULES,
+    Bind,
+    Child,
+    Forward,
+    Group,
+    Hold,
+    Loop,
+    MappingPlan,
+    Nest,
+    Node,
+    Nodes,
+    Schedule,
+    Spatial,
 )  # fmt: skip
 
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
