@@ -56,16 +56,17 @@ class Design:
         Raises:
             MappingError: A nest is missing, illegal, or overflows a memory: every reason, with its line.
         """
-        results, problems = [], []
+        results: dict[str, EinsumResult] = {}
+        problems: list[Problem] = []
         for key, cascade, einsum in self.einsums():
             try:
-                results.append((key, evaluate_nest(einsum, self.architecture, self._nest(key, cascade, einsum),
-                                                   repeat=cascade.repeat)))  # fmt: skip
+                nest = self._nest(key, cascade, einsum)
+                results[key] = evaluate_nest(einsum, self.architecture, nest, repeat=cascade.repeat)
             except MappingError as error:
                 problems.extend(self.loaded.relocated(error, key).problems)
         if problems:
             raise MappingError(problems)
-        return total(self.name, self.architecture, self.workload.repeat, dict(results))
+        return total(self.name, self.architecture, self.workload.repeat, results)
 
     def map(
         self,

@@ -22,8 +22,10 @@ OBJECTIVES = ("energy", "latency", "edp", "pareto")
 LISTS = ("templates", "architectures", "workloads", "designs", "components", "operators")
 
 Settings = tuple[str, ...]
-set_option = click.option("--set", "settings", multiple=True, metavar="PATH=VALUE",
-                          help="Override a value of the design, e.g. architecture.levels.GLB.capacity=256KiB.")  # fmt: skip
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE",
+    help="Override a value of the design, e.g. architecture.levels.GLB.capacity=256KiB.",
+)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON.")
 
 
@@ -96,7 +98,7 @@ def evaluate(design: str, mapping: str | None, settings: Settings, as_json: bool
 @click.argument("design")
 @click.option("--objective", type=click.Choice(OBJECTIVES), default="energy", show_default=True)
 @click.option("--bounds", type=click.Choice(["clipped", "perfect"]), default="clipped", show_default=True)
-@click.option("--deadline", metavar="TIME", help="Time for each Einsum, e.g. 10s; past it: the best found, with its gap.")
+@click.option("--deadline", metavar="TIME", help="Time for each Einsum, e.g. 10s; past it: the best found and its gap.")
 @click.option("--no-cache", is_flag=True, help="Map equal Einsums one by one.")
 @set_option
 @json_option
@@ -140,7 +142,7 @@ def explore(search: str, workers: int, new: bool, dry_run: bool, as_json: bool) 
 @click.option("--x", default="", help="Metric on the x axis, e.g. latency_s; default: the first objective.")
 @click.option("--y", default="", help="Metric on the y axis, e.g. energy_j; default: the second objective.")
 @click.option("--by", default=None, help="Parameter that chooses marker and colour.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help=".pdf, .svg or .png; CSV beside it.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=".pdf, .svg or .png; CSV beside it.")
 def plot(study: str, x: str, y: str, by: str | None, output: Path | None) -> None:
     """Draw the Pareto front of STUDY (a folder, or a name in results/) for a paper."""
     from einloom.report.pareto import plot as draw
@@ -194,7 +196,8 @@ def _settings(texts: Settings) -> dict[str, Any]:
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min)?\s*", text)
     if match is None:
-        raise click.BadParameter(f"'{text}' is not a time; write for example 10s, 500ms or 2min", param_hint="--deadline")
+        message = f"'{text}' is not a time; write for example 10s, 500ms or 2min"
+        raise click.BadParameter(message, param_hint="--deadline")
     return float(match[1]) * {"ms": 0.001, "s": 1.0, "min": 60.0}[match[2] or "s"]
 
 

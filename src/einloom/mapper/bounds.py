@@ -96,7 +96,11 @@ def _share(architecture: Architecture, batch: Batch, tilings: int) -> Share:
 def _loads(memory: Memory, reads: Array, writes: Array, width: tuple[float, float]) -> list[Array]:
     """Cycles on the shared, the read and the write port, were all instances equally busy."""
     loads = []
-    for rate, moved in ((memory.bandwidth, reads + writes), (memory.read_bandwidth, reads), (memory.write_bandwidth, writes)):
+    for rate, moved in (
+        (memory.bandwidth, reads + writes),
+        (memory.read_bandwidth, reads),
+        (memory.write_bandwidth, writes),
+    ):
         per_word = width[0] if rate.in_words else width[1]
         loads.append(moved * 0 if rate == UNLIMITED else moved * per_word / float(rate.value))
     return loads

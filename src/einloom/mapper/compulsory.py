@@ -26,7 +26,9 @@ def energy_pj(architecture: Architecture, path: tuple[Level, ...], einsum: Sized
     assert isinstance(compute, Compute)
     total = sum(n * (compute.operator_energy_pj(op) or 0.0) for op, n in einsum.operations().items())
     for access in einsum.accesses:
-        words = touched(einsum, access) * (1.0 if outermost.word_bits is None else float(access.bits / outermost.word_bits))
+        words = touched(einsum, access) * (
+            1.0 if outermost.word_bits is None else float(access.bits / outermost.word_bits)
+        )
         total += words * (outermost.write_energy_pj if access.role == "output" else outermost.read_energy_pj)
     return total + architecture.leakage_w() / architecture.clock_hz * 1e12 * cycles(path, einsum)
 

@@ -107,7 +107,11 @@ class Mapper:
             for candidate in found.front:
                 nest = Nest(_without_ones(candidate.nodes), rules.flatten)
                 result = evaluate_nest(einsum, self._architecture, nest)
-                gap = 0.0 if found.complete else gap_to_compulsory(self._architecture, path, flat, result, self._objective)
+                gap = (
+                    0.0
+                    if found.complete
+                    else gap_to_compulsory(self._architecture, path, flat, result, self._objective)
+                )
                 best.append(replace(result, proof="optimal" if found.complete else "gap", gap=gap))
         if not best:
             raise MappingError(_nothing(flat, found))
@@ -128,7 +132,9 @@ class Mapper:
         if not paths:
             listed = "; ".join(f"{name} lacks {lacks}" for name, lacks in missing.items())
             raise MappingError(
-                Problem(f"no compute can execute {einsum.name}: {listed}", "give the operator an energy: `energy: {..}`")
+                Problem(
+                    f"no compute can execute {einsum.name}: {listed}", "give the operator an energy: `energy: {..}`"
+                )
             )
         return paths
 
@@ -210,5 +216,3 @@ def _nothing(einsum: SizedEinsum, found: Found | None) -> Problem:
         f"no mapping of {einsum.name} fits: {listed} (bits, or words)",
         "raise the capacity, or let the memory hold fewer tensors",
     )
-
-

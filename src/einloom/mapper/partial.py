@@ -134,7 +134,4 @@ def _note_smallest(priced: Priced, found: Found) -> None:
 
 def _with_bounds(nodes: Nodes, bounds: Sequence[int]) -> Nodes:
     left = iter(bounds)
-    return tuple(
-        replace(node, bound=int(next(left))) if isinstance(node, Loop | Spatial) else node for node in nodes
-    )
-
+    return tuple(replace(node, bound=int(next(left))) if isinstance(node, Loop | Spatial) else node for node in nodes)

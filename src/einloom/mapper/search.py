@@ -212,7 +212,9 @@ class _Best:
         if self._best is None:
             return np.ones(len(energy), dtype=bool)
         score, other = self.score(energy, cycles), cycles if self._objective == "energy" else energy
-        return (score < self._best.key[0] * SLACK) | ((score <= self._best.key[0]) & (other < self._best.key[1] * SLACK))
+        return (score < self._best.key[0] * SLACK) | (
+            (score <= self._best.key[0]) & (other < self._best.key[1] * SLACK)
+        )
 
     def leading(self, energy: Array, cycles: Array, priced: Priced) -> list[int]:
         """The one row of a batch that could be the best."""

@@ -103,7 +103,9 @@ class Space:
         choices = [len(holdings) for holdings in self.holdings.values()]
         return self.tilings * (10 * sum(choices) + math.prod(choices))
 
-    def nodes(self, order: Sequence[Order], holding: Mapping[str, Holding], bounds: Mapping[str, Sequence[int]]) -> Nodes:
+    def nodes(
+        self, order: Sequence[Order], holding: Mapping[str, Holding], bounds: Mapping[str, Sequence[int]]
+    ) -> Nodes:
         """The nest for one loop order a block, what holds each tensor, and the bounds of each rank's loops."""
         left = {var: iter(row) for var, row in bounds.items()}
         nodes: list[Hold | Loop | Spatial | Bind] = []
@@ -167,7 +169,9 @@ def _holdings(
 
 def _axis_choices(einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules) -> Iterator[dict[Axis, str]]:
     """One rank (of more than one iteration) on each axis that may carry one."""
-    axes = [(level.name, axis) for level in path if isinstance(level, Fanout) for axis in level.axes if level.axes[axis] > 1]
+    axes = [
+        (level.name, axis) for level in path if isinstance(level, Fanout) for axis in level.axes if level.axes[axis] > 1
+    ]
     options = []
     for fanout, axis in axes:
         allowed = [v for v, n in einsum.extents.items() if n > 1 and rules.axis_allows(fanout, axis, v)]
@@ -264,7 +268,7 @@ def _that_fit(
     for place in range(len(path) - 1, -1, -1):
         level = path[place]
         if isinstance(level, Fanout):
-            for axis in reversed(level.axes):
+            for axis in reversed(tuple(level.axes)):
                 if axes.get((level.name, axis)) == variable:
                     column -= 1
                     tile = tile * chain[:, column]

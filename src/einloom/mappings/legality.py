@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Compute, Fanout, Level, Memory
@@ -64,13 +65,15 @@ def _path(architecture: Architecture, nodes: Nodes) -> tuple[Level, ...]:
 def _unsupported(nodes: Nodes) -> Iterator[Problem]:
     for i, node in enumerate(nodes):
         if isinstance(node, Group):
-            yield Problem("a schedule node stands in the nest of one Einsum", "fused trees stand under `mapping:`", (i,))
+            message = "a schedule node stands in the nest of one Einsum"
+            yield Problem(message, "fused trees stand under `mapping:`", (i,))
         elif isinstance(node, Forward):
             yield Problem(f"`{node}` needs a producer in the same step", "forward works in fused trees", (i,))
         elif isinstance(node, Bind) and i < len(nodes) - 1:
             yield Problem(f"'{node.compute}' stands before the end", "the compute is the last line", (i,))
         elif isinstance(node, Hold) and any(share != 1 for share in node.shares):
-            yield Problem(f"`{node}` splits a tensor", "a fractional hold is not counted in the nest of one Einsum", (i,))
+            hint = "a fractional hold is not counted in the nest of one Einsum"
+            yield Problem(f"`{node}` splits a tensor", hint, (i,))
 
 
 def _ranks(einsum: SizedEinsum, nodes: Nodes, covered: bool) -> Iterator[Problem]:
@@ -79,8 +82,8 @@ def _ranks(einsum: SizedEinsum, nodes: Nodes, covered: bool) -> Iterator[Problem
     for i, node in enumerate(nodes):
         if isinstance(node, Loop | Spatial):
             if node.variable not in product:
-                known = ", ".join(einsum.extents) or "none"
-                yield Problem(f"'{node.variable}' is no rank variable of {einsum.name}", f"its variables: {known}", (i,))
+                known = "its variables: " + (", ".join(einsum.extents) or "none")
+                yield Problem(f"'{node.variable}' is no rank variable of {einsum.name}", known, (i,))
             else:
                 assert isinstance(node.bound, int)
                 product[node.variable] *= node.bound
@@ -119,9 +122,8 @@ def _spatial(einsum: SizedEinsum, path: tuple[Level, ...], nodes: Nodes, rules: 
             )  # fmt: skip
         if node.variable in einsum.extents and not rules.axis_allows(node.fanout, node.axis, node.variable):
             allowed = ", ".join(sorted(rules.axes[key])) or "none of this Einsum's"
-            yield Problem(
-                f"'{node.variable}' may not run on {node.fanout}.{node.axis}", f"rank variables allowed: {allowed}", (i,)
-            )
+            message = f"'{node.variable}' may not run on {node.fanout}.{node.axis}"
+            yield Problem(message, f"rank variables allowed: {allowed}", (i,))
 
 
 def _holds(einsum: SizedEinsum, path: tuple[Level, ...], nodes: Nodes, rules: EinsumRules) -> Iterator[Problem]:
@@ -190,7 +192,7 @@ def _chains(
                 f"{access.tensor} passes from one Einsum to another, but its outermost holder is {memory}",
                 f"Einsums mapped one by one meet in {outermost}: add `{outermost} holds {access.tensor}`", (first,),
             )  # fmt: skip
-        for (above, _), (below, at) in zip(chain, chain[1:], strict=False):
+        for (above, _), (below, at) in pairwise(chain):
             if place[below] <= place[above]:
                 what = "holds it already" if below == above else f"is not below {above}"
                 yield Problem(

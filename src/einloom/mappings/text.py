@@ -6,6 +6,7 @@ and a Python literal are read by the same code. Errors carry the path inside tha
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -101,9 +102,7 @@ def _bound(match: re.Match[str], group: int) -> Any:
         return parse_bound(match[group])
     except MappingError as error:
         problem = error.problems[0]
-        raise MappingError(
-            Problem(problem.message, problem.hint, offset=match.start(group) + problem.offset)
-        ) from None
+        raise MappingError(Problem(problem.message, problem.hint, offset=match.start(group) + problem.offset)) from None
 
 
 def _forward(match: re.Match[str]) -> Node:
@@ -190,9 +189,7 @@ def _parameters(data: Any, problems: list[Problem]) -> dict[str, Fraction]:
         problems.append(Problem("is not a mapping", "write `parameters: {P1: 512}`", ("parameters",)))
         return parameters
     for name, value in data.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value or value in (
-            float("inf"), float("-inf"),
-        ):  # fmt: skip
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             problems.append(Problem(f"'{value}' is not a number", "parameters are numbers", ("parameters", name)))
         elif not re.fullmatch(_NAME, name):
             problems.append(Problem(f"'{name}' is not a name", "letters, digits and _", ("parameters", name)))

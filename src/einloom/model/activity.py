@@ -36,8 +36,8 @@ class CountedActivity:
         """Stationary periods by length, the class of the last one last.
 
         Raises:
-            MappingError: A clipped rank is split around a loop that the held tensors ignore, so that the last tile stays
-                over several iterations of it: periods of unequal length that have no closed form.
+            MappingError: A clipped rank is split around a loop that the held tensors ignore, so that the last tile
+                stays over several iterations of it: periods of unequal length that have no closed form.
         """
         reach = self._reach(memory)
         if reach is None:

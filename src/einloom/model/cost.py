@@ -100,7 +100,7 @@ class Priced:
             (memory.read_bandwidth, ("reads",)),
             (memory.write_bandwidth, ("writes",)),
         )
-        busy = np.zeros(len(self.batch.like))
+        busy: Array = np.zeros(len(self.batch.like))
         for rate, directions in ports:
             if rate != UNLIMITED and rate.value != math.inf:
                 busy = np.maximum(busy, self._load(level, rate, directions) / float(rate.value))
@@ -109,7 +109,8 @@ class Priced:
     def _load(self, level: int, rate: Amount, directions: tuple[str, ...]) -> Array:
         """Bits (or words) over one port of the busiest instance."""
         if self.batch.divides:
-            return self._traffic(self.usage, level, rate, directions) / counts.used(self.batch, level).astype(float)
+            even: Array = self._traffic(self.usage, level, rate, directions) / counts.used(self.batch, level).astype(float)
+            return even
         busiest = np.zeros(len(self.batch.like))
         for single in self._singles(level):
             busiest = np.maximum(busiest, self._traffic(single, level, rate, directions))
@@ -142,7 +143,11 @@ class Priced:
         ports = list(self.port_cycles.values())
         busiest = np.maximum.reduce([compute, *ports])
         law = self.architecture.timing.terms(CountedActivity(self.batch))
-        return {"compute": compute, "stall": busiest - compute, **{name: term.astype(float) for name, term in law.items()}}
+        return {
+            "compute": compute,
+            "stall": busiest - compute,
+            **{name: term.astype(float) for name, term in law.items()},
+        }
 
     @cached_property
     def cycles(self) -> Array:

@@ -56,9 +56,11 @@ def batch_of(structure: Structure, bounds: Array) -> Batch:
 
 def _slack(structure: Structure) -> float:
     """How far an intermediate of the sums may exceed the padded iteration space: overlapping intervals, sign, loops."""
-    widths = (2.0 ** len(access.dims) * max(1, sum(abs(c) for dim in access.dims for _, c in dim)) ** len(access.dims)
-              for access in structure.einsum.accesses)  # fmt: skip
-    return 4.0 * max(widths) * (len(structure.slots) + 1)
+    widest = 1.0
+    for access in structure.einsum.accesses:
+        coefficients = max(1, sum(abs(c) for dim in access.dims for _, c in dim))
+        widest = max(widest, float(2 * coefficients) ** len(access.dims))
+    return 4.0 * widest * (len(structure.slots) + 1)
 
 
 def count(batch: Batch, level: int | None = None) -> Iterator[tuple[int, Holder, Counts]]:
@@ -204,7 +206,7 @@ def _periods(batch: Batch, variable: str, cut: int) -> Array:
 
 
 def _still(batch: Batch, variable: str, loop: int, reach: int) -> Array:
-    """Periods of the loops outside ``loop`` in which the loops of one rank up to ``reach`` make one iteration in all."""
+    """Periods outside ``loop`` in which the loops of one rank up to ``reach`` make one iteration in all."""
     outside = _periods(batch, variable, loop)
     if reach <= loop:
         return outside
@@ -232,7 +234,9 @@ def single_instances(batch: Batch, above: int) -> Iterator[Batch]:
                 inner = inner * batch.bounds[later]
         cut = ((batch.structure.extents[slot.variable] - 1) // inner) % bound
         kinds = [np.zeros_like(bound), cut, np.minimum(cut + 1, bound - 1)]
-        choices.append([(i, kind) for n, kind in enumerate(kinds) if not any(np.array_equal(kind, k) for k in kinds[:n])])
+        choices.append(
+            [(i, kind) for n, kind in enumerate(kinds) if not any(np.array_equal(kind, k) for k in kinds[:n])]
+        )
     for combination in itertools.product(*choices):
         yield replace(batch, instance=dict(combination))
 

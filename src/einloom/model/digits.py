@@ -185,10 +185,7 @@ class Rank:
         """Lockstep values of the first ``k`` temporal digits."""
         state, depth = self._top(), self._depth(k)
         for digit, inner in zip(self._digits[:depth], self._inner[:depth], strict=True):
-            if digit.mode == Mode.TIME:
-                state = state.free(digit.bound, inner)
-            else:
-                state = state.at(0, inner)
+            state = state.free(digit.bound, inner) if digit.mode == Mode.TIME else state.at(0, inner)
         return state.count()
 
     def _trip(self, k: int) -> tuple[Array, Array]:

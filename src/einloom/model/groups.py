@@ -1,8 +1,8 @@
 """Ranks that share a dimension, with bounds that may exceed them: exact by listing their digits.
 
 Where a window slides over a clipped rank, or instances of one rank are partly shared and partly not, tiles of
-neighbouring instances overlap in ways that no short formula covers. A *group* is the set of ranks that must be looked at
-together (they index the same dimensions, or just one rank). Its motion is listed digit by digit; transitions
+neighbouring instances overlap in ways that no short formula covers. A *group* is the set of ranks that must be looked
+at together (they index the same dimensions, or just one rank). Its motion is listed digit by digit; transitions
 that are translations of each other are looked at once. Groups are independent of each other, so the rest of the count
 stays a product. Slower than `model.digits`, for one candidate at a time, and it refuses what is too large to list.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +122,9 @@ class Group:
         dims: Dimensions of the tensor that these ranks index; empty when they index none.
     """
 
-    def __init__(self, extents: dict[str, int], digits: dict[str, Sequence[IntDigit]], dims: Sequence[Dim]) -> None:
+    def __init__(
+        self, extents: Mapping[str, int], digits: Mapping[str, Sequence[IntDigit]], dims: Sequence[Dim]
+    ) -> None:
         self._dims = tuple(dims)
         self._ranks = {var: _ListedRank(extent, digits[var]) for var, extent in extents.items()}
         loops = sorted((d.loop, var) for var, rank in self._ranks.items() for d in rank.time)

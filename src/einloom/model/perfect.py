@@ -35,7 +35,9 @@ from einloom.workloads.sized import Access, Dim, SizedEinsum
 def is_plain(access: Access) -> bool:
     """Whether every variable indexes at most one dimension, alone and with coefficient 1: tiles never overlap."""
     used = [var for dim in access.dims for var, _ in dim]
-    return len(used) == len(set(used)) and all(len(dim) <= 1 and all(abs(c) == 1 for _, c in dim) for dim in access.dims)
+    return len(used) == len(set(used)) and all(
+        len(dim) <= 1 and all(abs(c) == 1 for _, c in dim) for dim in access.dims
+    )
 
 
 def is_separable(access: Access) -> bool:
@@ -44,7 +46,9 @@ def is_separable(access: Access) -> bool:
     return len(used) == len(set(used))
 
 
-def moved_words(einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]) -> Array:
+def moved_words(
+    einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]
+) -> Array:
     """Words that enter (equally: leave) the inner end of a link, over all instances. Shape ``(candidates,)``.
 
     Args:
@@ -76,7 +80,9 @@ def delivered_words(
     return points
 
 
-def _plain_words(einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]) -> Array:
+def _plain_words(
+    einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]
+) -> Array:
     relevant = access.variables
     words = np.full_like(bounds[0], einsum.size(access))
     moving = None  # whether some relevant loop further in iterates
@@ -98,7 +104,7 @@ def _windowed_words(access: Access, slots: Sequence[Slot], modes: Modes, bounds:
     first = reduce(np.multiply, whole, np.ones_like(bounds[0]))
     later = first * 0
     wrap = [first * 0 for _ in dims]
-    stride = {var: first * 0 + 1 for var in access.variables}
+    stride = dict.fromkeys(access.variables, first * 0 + 1)
     for slot, mode, bound in zip(reversed(slots), reversed(modes), reversed(bounds), strict=True):
         steps = {d: c * stride[slot.variable] for d in dims for var, c in access.dims[d] if var == slot.variable}
         if mode == Mode.TIME:
@@ -111,6 +117,11 @@ def _windowed_words(access: Access, slots: Sequence[Slot], modes: Modes, bounds:
         if slot.variable in stride:
             stride[slot.variable] = stride[slot.variable] * bound
     words = first + later
+    return _times_each(words, modes, bounds)
+
+
+def _times_each(words: Array, modes: Modes, bounds: Sequence[Array]) -> Array:
+    """Over all instances that do not share: they move alike."""
     for mode, bound in zip(modes, bounds, strict=True):
         if mode == Mode.EACH:
             words = words * bound
@@ -125,8 +136,8 @@ def _tile_and_offsets(
     access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]
 ) -> tuple[list[Array], list[Offsets]]:
     one = np.ones_like(bounds[0])
-    inside = {var: one for var in access.variables}
-    stride = {var: one for var in access.variables}
+    inside = dict.fromkeys(access.variables, one)
+    stride = dict.fromkeys(access.variables, one)
     offsets: list[Offsets] = [[] for _ in access.dims]
     for slot, mode, bound in zip(reversed(slots), reversed(modes), reversed(bounds), strict=True):
         if slot.variable not in inside:
@@ -170,7 +181,9 @@ def _union_of(length: int, counts: Array, gaps: Array) -> int:
     return length + int(np.minimum(np.diff(starts), length).sum())
 
 
-def touched_words(einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]) -> Array:
+def touched_words(
+    einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]
+) -> Array:
     """Distinct elements that the instances which share ever hold, summed over the others. Shape ``(candidates,)``."""
     each = [(slot, bound) for slot, mode, bound in zip(slots, modes, bounds, strict=True) if mode == Mode.EACH]
     if is_plain(access):

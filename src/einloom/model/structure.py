@@ -185,7 +185,7 @@ def structure_of(einsum: SizedEinsum, path: tuple[Level, ...], nodes: Nodes) -> 
 
 
 def _refuse_split_shares(structure: Structure) -> None:
-    """A hold above the spatial loops of its instances whose own rank is also iterated in between has a tile with gaps."""
+    """A hold above a temporal and then a spatial loop of one of its own ranks would have a tile with gaps."""
     for i, chain in enumerate(structure.chains):
         access = structure.einsum.accesses[i]
         for holder in chain:

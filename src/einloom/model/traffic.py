@@ -143,8 +143,8 @@ def _groups(structure: Structure, access: Access) -> list[tuple[tuple[str, ...],
         for group in joined:
             groups.remove(group)
         groups.append((names.union(*(g[0] for g in joined)), [*(d for g in joined for d in g[1]), dim]))
-    rest = [({var}, []) for var in structure.extents if var not in access.variables]
-    return [(tuple(v for v in structure.extents if v in names), tuple(dims)) for names, dims in [*groups, *rest]]
+    groups += [({var}, []) for var in structure.extents if var not in access.variables]
+    return [(tuple(v for v in structure.extents if v in names), tuple(dims)) for names, dims in groups]
 
 
 def _part(batch: Batch, access: Access, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> _Part:
