@@ -121,7 +121,8 @@ class _Loader:
                 document = document.with_value((part,), self.settings[part], origin)
         checked = validate(document, DesignFile)
         if checked.version != 1:
-            document.fail([Problem(f"{checked.version} is not a version that this einloom reads", "write 1", ("version",))])
+            message = f"{checked.version} is not a version that this einloom reads"
+            document.fail([Problem(message, "write 1", ("version",))])
         workload = self._try(lambda: self._load("workload", document, beside, load_workload))
         architecture = self._try(lambda: self._load("architecture", document, beside, load_architecture))
         mapping = None
@@ -170,7 +171,10 @@ class _Loader:
     def _check_names(self, workload: Workload, architecture: tuple[Architecture, Part]) -> None:
         tensors = {tensor for cascade in workload.cascades for tensor in cascade.tensors}
         variables = {
-            var for cascade in workload.cascades for einsum in cascade.sized() for var in (*einsum.extents, *einsum.flatten)
+            var
+            for cascade in workload.cascades
+            for einsum in cascade.sized()
+            for var in (*einsum.extents, *einsum.flatten)
         }
         arch, part = architecture
         data = part.document.data[part.path[0]]
@@ -187,7 +191,8 @@ def check_file(document: Document, part: str) -> None:
     if "version" not in data:
         problems.append(Problem("is missing", "add `version: 1` here", ("version",)))
     elif data["version"] != 1 or isinstance(data["version"], bool):
-        problems.append(Problem(f"{show(data['version'])} is not a version that this einloom reads", "write 1", ("version",)))
+        message = f"{show(data['version'])} is not a version that this einloom reads"
+        problems.append(Problem(message, "write 1", ("version",)))
     extra = [key for key in data if key not in ("version", part)]
     problems += [Problem(f"the key '{key}' is not known here", f"keys: version, {part}", (key,)) for key in extra]
     if problems:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -228,7 +228,7 @@ class _Builder:
             self.problems.append(Problem(f"has the tag '{node.tag}'", "einloom files are plain data: no tags", path))
             return None
         try:
-            return self._loader.construct_object(node)  # type: ignore[no-untyped-call]
+            return self._loader.construct_object(node)
         except (ValueError, OverflowError) as error:
             self.problems.append(Problem(f"'{node.value[:40]}' is not a value: {error}", "", path))
             return None
@@ -298,7 +298,7 @@ def _is_union_label(key: str | int) -> bool:
 _UNION_LABELS = {"str", "int", "float", "bool", "none", "constrained-int", "constrained-str"}
 
 
-def _problem(item: Any, path: Path, model: Any, prefix: Path) -> Problem:
+def _problem(item: Any, path: Path, model: Any, prefix: Path) -> Problem:  # noqa: PLR0911 - one case a line
     kind, value, context = item["type"], item["input"], item.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, Invalid):
@@ -317,7 +317,7 @@ def _problem(item: Any, path: Path, model: Any, prefix: Path) -> Problem:
     if kind in ("string_type", "string_sub_type"):
         return Problem(f"{show(value)} is not text", text_hint(value), path)
     if kind.startswith(("int_", "float_", "bool_")) or kind in ("finite_number", "is_instance_of"):
-        name = {"int": "a whole number", "float": "a number", "bool": "true or false"}.get(kind.split("_")[0], "a number")
+        name = {"int": "a whole number", "bool": "true or false"}.get(kind.split("_")[0], "a number")
         return Problem(f"{show(value)} is not {name}", f"write {name}", path)
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         sign = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below",
@@ -331,8 +331,6 @@ def _problem(item: Any, path: Path, model: Any, prefix: Path) -> Problem:
 
 def _fields_at(model: Any, path: Path) -> set[str]:
     """Keys that the model at ``path`` below ``model`` knows."""
-    from typing import get_args
-
     current = [model]
     for key in path:
         following: list[Any] = []

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from einloom.errors import Path, Problem, SpecError
-from einloom.spec.document import Document, parse, show, suggest
+from einloom.spec.document import Document, at, parse, show, suggest
 
 PARTS = ("workload", "architecture", "mapping")
 _NAMING = ("memory", "fanout", "compute", "name")
@@ -60,9 +60,7 @@ def check_heads(settings: Mapping[str, Any]) -> None:
 def _resolve(data: Any, prefix: Path, keys: list[str], origin: str) -> Path:
     """The path of the value; keys that are missing in mappings are made."""
     path: list[str | int] = list(prefix)
-    here = data
-    for key in prefix:
-        here = here[key]
+    here: Any = at(data, prefix)
     for i, key in enumerate(keys):
         last = i == len(keys) - 1
         if isinstance(here, dict):
@@ -76,8 +74,7 @@ def _resolve(data: Any, prefix: Path, keys: list[str], origin: str) -> Path:
                 names = list(_names(here))
                 raise SpecError(Problem(f"no entry is named '{key}'", suggest(key, names, "entries"), file=origin))
             path.extend(inside)
-            for step in inside:
-                here = here[step]
+            here = at(here, inside)
         else:
             where = ".".join(map(str, path))
             raise SpecError(Problem(f"'{where}' is {show(here)}: it has no '{key}'", "shorten the path", file=origin))

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from einloom.spec.document import Invalid, show
 
-_SIZES = {
+_SIZES: dict[str, Fraction | int] = {
     "b": 1, "kb": 10**3, "Mb": 10**6, "Gb": 10**9, "Kib": 2**10, "Mib": 2**20, "Gib": 2**30,
     "B": 8, "kB": 8 * 10**3, "MB": 8 * 10**6, "GB": 8 * 10**9, "TB": 8 * 10**12,
     "KiB": 8 * 2**10, "MiB": 8 * 2**20, "GiB": 8 * 2**30, "TiB": 8 * 2**40,
 }  # fmt: skip
 
-UNITS: dict[str, dict[str, Fraction | int]] = {
+_MILLI, _MICRO, _NANO, _PICO = (Fraction(1, 10**power) for power in (3, 6, 9, 12))
+
+UNITS: dict[str, Mapping[str, Fraction | int]] = {
     "size": _SIZES,
     "frequency": {"Hz": 1, "kHz": 10**3, "MHz": 10**6, "GHz": 10**9},
     "energy": {"fJ": Fraction(1, 1000), "pJ": 1, "nJ": 10**3, "uJ": 10**6, "mJ": 10**9, "J": 10**12},
     "area": {"um2": 1, "mm2": 10**6},
-    "power": {"pW": Fraction(1, 10**12), "nW": Fraction(1, 10**9), "uW": Fraction(1, 10**6), "mW": Fraction(1, 1000), "W": 1},
+    "power": {"pW": _PICO, "nW": _NANO, "uW": _MICRO, "mW": _MILLI, "W": 1},
     "length": {"nm": 1, "um": 1000},
-    "time": {"ps": Fraction(1, 10**12), "ns": Fraction(1, 10**9), "us": Fraction(1, 10**6), "ms": Fraction(1, 1000), "s": 1},
+    "time": {"ps": _PICO, "ns": _NANO, "us": _MICRO, "ms": _MILLI, "s": 1},
 }  # fmt: skip
 
 EXAMPLES = {
@@ -76,7 +79,8 @@ def parse(text: Any, kind: str) -> Fraction | float:
     if value == math.inf and not unit:
         return math.inf
     if not unit:
-        raise Invalid(f"{show(text)} has no unit", f"write a number and one of: {units} - for example: {EXAMPLES[kind]}")
+        hint = f"write a number and one of: {units} - for example: {EXAMPLES[kind]}"
+        raise Invalid(f"{show(text)} has no unit", hint)
     if unit not in table:
         raise Invalid(f"{show(text)}: the unit '{unit}' is not known here",
                       f"write a number and one of: {units} - for example: {EXAMPLES[kind]}")  # fmt: skip
@@ -91,7 +95,8 @@ def parse_rate(text: Any) -> Rate:
         return Rate(math.inf, in_words=False, per_second=False)
     amount, slash, per = (part.strip() for part in unit.partition("/"))
     if not slash or per not in ("cycle", "s") or (amount not in _SIZES and amount not in ("word", "words")):
-        raise Invalid(f"{show(text)} is not a bandwidth", f"write a number and one of: {units} - for example: 16 words/cycle")
+        hint = f"write a number and one of: {units} - for example: 16 words/cycle"
+        raise Invalid(f"{show(text)} is not a bandwidth", hint)
     if amount in ("word", "words"):
         return Rate(value, in_words=True, per_second=per == "s")
     return Rate(value * _SIZES[amount], in_words=False, per_second=per == "s")

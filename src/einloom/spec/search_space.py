@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from einloom.errors import Path, Problem, SpecError
@@ -60,8 +60,9 @@ def read_dimension(path: str, data: Any, ranks: Mapping[str, int] | None) -> Dim
             Problem(f"{show(unit)} is no unit", "write a unit, for example KiB or GHz", ("unit",))
         )
     try:
-        read = {"int": _integers, "float": _reals, "divisors_of": _divisors}[kind]
-        dimension = read(path, data, str(unit), ranks)
+        readers: dict[str, Callable[..., Finite | Real]]
+        readers = {"int": _integers, "float": _reals, "divisors_of": _divisors}
+        dimension = readers[kind](path, data, str(unit), ranks)
     except SpecError as error:
         problems += error.problems
     if problems:

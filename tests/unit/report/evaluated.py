@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - laid out as the JSON is
+
 """The JSON object of an evaluated design, written by hand: GEMM 1024^3 on the machine of the design notes."""
 
 RESULT = {

@@ -219,7 +219,7 @@ class GemmActivity:
         return np.array([self.rows if axis == ROWS else self.cols])
 
 
-def systolic_cycles(  # noqa: PLR0917 - the seven symbols of the formula
+def systolic_cycles(
     m: int, n: int, k: int, rows: int, cols: int, dataflow: str, timing: str
 ) -> dict[str, int]:
     """Cycles by named term of ``Z[m,n] = sum{k}(A[m,k] * B[k,n])`` on the array, memories never in the way.
