@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from einloom.catalogue import find
 from einloom.errors import Path, Problem, SpecError
 from einloom.spec.document import Document, Invalid, problems_of, read, show, suggest
 from einloom.spec.workload_notation import FilePartSpec, KernelSpec, NetworkSpec, parse_line, parse_sub_rank
@@ -97,7 +98,7 @@ def _check_file(document: Document) -> None:
         )
     problems = [
         Problem(
-            f"the key '{key}' is not known here", suggest(str(key), ["version", "workload"], "keys"), (key,)
+            f"the key '{key}' is not known here", suggest(str(key), ["version", "workload"], "keys"), (key,), at_key=True
         )
         for key in data
         if key not in ("version", "workload")
@@ -213,7 +214,8 @@ class _Reader:
 
     def _file_part(self, spec: FilePartSpec, path: Path, inherited: _Inherited) -> tuple[Cascade, ...] | None:
         """The cascades of another file with this part's name, repeat and ranks."""
-        file = FilePath(self.document.file).parent / spec.workload
+        beside = FilePath(self.document.file).parent / spec.workload
+        file = beside if beside.is_file() or not find(spec.workload).is_file() else find(spec.workload)
         above = (*self.above, FilePath(self.document.file))
         if len(above) > MAX_FILES_DEEP or file.resolve() in [other.resolve() for other in above]:
             self.add(
