@@ -25,6 +25,7 @@ class Problem:
         column: 1-based; 0 when unknown.
         source: The text of that line, for the caret display.
         length: How many characters the caret underlines.
+        at_key: The mistake is the last key of ``path`` itself, not its value.
         offset: Characters from the start of the value at ``path`` to the mistake (a grammar error inside a line).
     """
 
@@ -37,6 +38,7 @@ class Problem:
     source: str = ""
     length: int = 1
     offset: int = 0
+    at_key: bool = False
 
     @property
     def field(self) -> str:

@@ -76,6 +76,12 @@ class EinsumResult:
     notes: tuple[str, ...] = ()
 
     @property
+    def utilization(self) -> float:
+        """Useful instance-cycles / (instances x cycles) of the compute, over this Einsum's time."""
+        instances = self.computes[self.binding].instances
+        return self.useful_cycles / (instances * self.cycles) if self.cycles else 0.0
+
+    @property
     def nest_data(self) -> Any:
         """What stands under this Einsum's name in a mapping file."""
         lines = list(self.mapping)
@@ -99,6 +105,7 @@ class EinsumResult:
             "leakage_pj": self.leakage_pj,
             "terms_cycles": dict(self.terms_cycles),
             "bound_by": self.bound_by,
+            "utilization": self.utilization,
             "repeat": self.repeat,
             "proof": self.proof,
             "gap": self.gap,

@@ -199,35 +199,13 @@ def _einsums(result: Mapping[str, Any]) -> Grid:
             str(entry.get("binding") or "-"),
             number(entry.get("cycles")),
             _in(entry.get("energy_pj"), size),
-            _percent(_utilization(entry)),
-            str(entry.get("bound_by") or _bound_by(entry)),
+            _percent(entry["utilization"]),
+            entry["bound_by"],
         )
         for name, entry in einsums.items()
     )
     header = ("Einsum", "compute", "latency [cycles]", f"energy [{unit}]", "utilization [%]", "bound by")
     return Grid("", header, rows)
-
-
-def _utilization(entry: Mapping[str, Any]) -> float | None:
-    """Of the bound compute: as given, else busy instance-cycles over all instance-cycles."""
-    given = entry.get("utilization")
-    if isinstance(given, Mapping):
-        given = given.get(entry.get("binding"))
-    compute = entry.get("computes", {}).get(entry.get("binding"))
-    if given is not None or not compute or not entry.get("cycles"):
-        return None if given is None else float(given)
-    share = compute.get("instances_used", 0) / (compute.get("instances") or 1)
-    return float(share * compute.get("busy_cycles", 0) / entry["cycles"])
-
-
-def _bound_by(entry: Mapping[str, Any]) -> str:
-    """The busiest resource."""
-    busy = {
-        name: part.get("busy_cycles", 0)
-        for kind in ("computes", "memories")
-        for name, part in entry.get(kind, {}).items()
-    }
-    return max(busy, key=lambda name: busy[name]) if busy else "-"
 
 
 def _memories(result: Mapping[str, Any]) -> Grid:

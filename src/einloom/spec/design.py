@@ -194,6 +194,6 @@ def check_file(document: Document, part: str) -> None:
         message = f"{show(data['version'])} is not a version that this einloom reads"
         problems.append(Problem(message, "write 1", ("version",)))
     extra = [key for key in data if key not in ("version", part)]
-    problems += [Problem(f"the key '{key}' is not known here", f"keys: version, {part}", (key,)) for key in extra]
+    problems += [Problem(f"the key '{key}' is not known here", f"keys: version, {part}", (key,), at_key=True) for key in extra]
     if problems:
         document.fail(problems)

@@ -81,7 +81,7 @@ class Document:
         """``problem`` with file, line, column and source line; the nearest enclosing place if its own is unknown."""
         if problem.file:
             return problem
-        path = problem.path
+        path, at_key = problem.path, at_key or problem.at_key
         for edited, origin in self.edits.items():
             if path[: len(edited)] == edited:
                 return replace(problem, file=origin)
@@ -309,7 +309,7 @@ def _problem(item: Any, path: Path, model: Any, prefix: Path) -> Problem:  # noq
         return Problem("is missing", f"add `{path[-1]}:` here", path)
     if kind == "extra_forbidden":
         known = sorted(_fields_at(model, path[len(prefix) : -1]))
-        return Problem(f"the key '{path[-1]}' is not known here", suggest(str(path[-1]), known, "keys"), path)
+        return Problem(f"the key '{path[-1]}' is not known here", suggest(str(path[-1]), known, "keys"), path, at_key=True)
     if kind in ("model_type", "dict_type", "mapping_type", "dataclass_type"):
         return Problem(f"{show(value)} is not a mapping", "write `key: value` lines", path)
     if kind in ("list_type", "tuple_type"):

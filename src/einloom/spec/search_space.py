@@ -50,7 +50,7 @@ def read_dimension(path: str, data: Any, ranks: Mapping[str, int] | None) -> Dim
     kind = kinds[0]
     allowed = (kind, *OPTIONS[kind])
     problems = [
-        Problem(f"the key '{key}' is not known here", suggest(key, allowed, "keys"), (key,))
+        Problem(f"the key '{key}' is not known here", suggest(key, allowed, "keys"), (key,), at_key=True)
         for key in data
         if key not in allowed
     ]

@@ -8,7 +8,7 @@ RESULT = {
     "mapping": {"Z": ["DRAM holds A, B, Z", "for m in 4", "MAC"]},
     "einsums": {
         "Z": {
-            "cycles": 4_194_304, "energy_pj": 1.33756e9, "binding": "MAC",
+            "cycles": 4_194_304, "energy_pj": 1.33756e9, "binding": "MAC", "utilization": 1.0, "bound_by": "MAC",
             "mapping": ["DRAM holds A, B, Z", "for m in 4", "MAC"],
             "memories": {
                 "DRAM": {"busy_cycles": 589_824, "energy_pj": 6.0398e8, "tensors": {

@@ -242,7 +242,7 @@ workload:
     assert places == [
         ["w.yaml:2:20", "workload.ranks.N"],
         ["w.yaml:3:13", "workload.bits.A"],
-        ["w.yaml:4:11", "workload.colour"],
+        ["w.yaml:4:3", "workload.colour"],
         ["w.yaml:6:22", "workload.cascade[0]"],
         ["w.yaml:7:34", "workload.cascade[1]"],
         ["w.yaml:8:7", "workload.cascade[2]"],
