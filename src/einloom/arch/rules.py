@@ -95,18 +95,20 @@ class EinsumRules:
         holds: Tensors by memory; a memory that is missing is free.
         flatten: Ranks that run as one (im2col): the name of the flattened variable and what it replaces,
             outermost first. Empty: none.
+        whole: Ranks that the mapper does not split: what is left of them runs below the innermost memory.
     """
 
     axes: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     holds: Mapping[str, Holding] = field(default_factory=dict)
     flatten: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    whole: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("axes", "holds", "flatten"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return EinsumRules, (dict(self.axes), dict(self.holds), dict(self.flatten))
+        return EinsumRules, (dict(self.axes), dict(self.holds), dict(self.flatten), self.whole)
 
     def axis_allows(self, fanout: str, axis: str, variable: str) -> bool:
         allowed = self.axes.get((fanout, axis))

@@ -185,7 +185,8 @@ def _positional(einsum: SizedEinsum, rules: EinsumRules) -> object:
         (memory, tuple(t in holding.must for t in place), tuple(holding.allows(t) for t in place))
         for memory, holding in rules.holds.items()
     )
-    return axes, holds, tuple(place[a.tensor] for a in einsum.accesses)
+    whole = tuple(sorted(order[v] for v in rules.whole if v in order))
+    return axes, holds, whole, tuple(place[a.tensor] for a in einsum.accesses)
 
 
 def _select(results: list[EinsumResult], objective: Objective) -> tuple[EinsumResult, ...]:

@@ -141,6 +141,10 @@ def _spaces(
     orders = _orders(einsum, narrowing.stationary)
     last = (tuple(einsum.extents),)  # below the innermost memory only the compute is left, which holds nothing
     holdings = _holdings(einsum, path, rules, memories)
+    limits = {
+        var: 1 if var in rules.whole or extent <= narrowing.whole_below else narrowing.blocks
+        for var, extent in einsum.extents.items()
+    }
     seen = set()
     for axes in _axis_choices(einsum, path, rules):
         for sizes in _axis_sizes(einsum, path, axes, perfect):
@@ -149,7 +153,7 @@ def _spaces(
                 continue
             seen.add(alike)
             chains = {
-                var: _that_fit(einsum, var, path, axes, holdings, _chain(einsum, var, path, axes, sizes, narrowing))
+                var: _that_fit(einsum, var, path, axes, holdings, _chain(einsum, var, path, axes, sizes, limits[var]))
                 for var in einsum.extents
             }
             yield Space(einsum, path, axes, chains, (*([orders] * (len(memories) - 1)), last), holdings)
@@ -183,18 +187,22 @@ def _axis_choices(einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRul
 def _axis_sizes(
     einsum: SizedEinsum, path: tuple[Level, ...], axes: Mapping[Axis, str], perfect: bool
 ) -> Iterator[dict[Axis, int]]:
-    """The bound on each axis: all instances that the rank can use, or the largest divisor of the rank."""
-    left = dict(einsum.extents)
-    options = []
+    """The bound on each axis: all instances that the rank can use, or the largest divisor of what is left of it."""
+    sizes: list[tuple[dict[Axis, int], dict[str, int]]] = [({}, dict(einsum.extents))]
     for (fanout, axis), var in axes.items():
         size = next(level.axes[axis] for level in path if isinstance(level, Fanout) and level.name == fanout)
-        divisor = max(d for d in divisors(left[var]) if d <= size)
-        clipped = min(size, left[var])
-        chosen = {divisor} if perfect or _slides(einsum, var) else {divisor, clipped}
-        options.append(sorted(chosen))
-        left[var] = -(-left[var] // max(chosen))
-    for combination in itertools.product(*options):
-        yield dict(zip(axes, combination, strict=True))
+        sizes = [
+            ({**chosen, (fanout, axis): bound}, {**left, var: -(-left[var] // bound)})
+            for chosen, left in sizes
+            for bound in _bounds_on_axis(size, left[var], perfect or _slides(einsum, var))
+        ]
+    for chosen, _ in sizes:
+        yield chosen
+
+
+def _bounds_on_axis(size: int, left: int, divides: bool) -> tuple[int, ...]:
+    divisor, clipped = max(d for d in divisors(left) if d <= size), min(size, left)
+    return (divisor,) if divides or divisor == clipped else (divisor, clipped)
 
 
 def _alike(path: tuple[Level, ...], axes: Mapping[Axis, str], sizes: Mapping[Axis, int]) -> object:
@@ -228,21 +236,20 @@ def _slides(einsum: SizedEinsum, variable: str) -> bool:
 
 def _chain(
     einsum: SizedEinsum, variable: str, path: tuple[Level, ...], axes: Mapping[Axis, str], sizes: Mapping[Axis, int],
-    narrowing: Narrowing,
+    limit: int,
 ) -> Array:  # fmt: skip
-    """Bounds of one rank: a column for each block and each axis that it runs on, in nest order."""
+    """Bounds of one rank: a column for each block and each axis that it runs on, in nest order.
+
+    Args:
+        limit: Blocks over which it may be split: 1 is the innermost, 2 the outermost and the innermost, ...
+    """
     taken = math.prod(sizes[axis] for axis, var in axes.items() if var == variable)
     rest = -(-einsum.extents[variable] // taken)
     blocks = sum(isinstance(level, Memory) for level in path)
-    if einsum.extents[variable] <= narrowing.whole_below:
-        splits = np.ones((1, blocks), dtype=np.int64)
-        splits[0, -1] = rest
-    elif narrowing.blocks < blocks:
-        outer = _splits(rest, narrowing.blocks)
-        middle = np.ones((len(outer), blocks - narrowing.blocks), dtype=np.int64)
-        splits = np.concatenate([outer[:, :1], middle, outer[:, 1:]], axis=1)
-    else:
-        splits = _splits(rest, blocks)
+    splits = _splits(rest, min(limit, blocks))
+    if limit < blocks:
+        middle = np.ones((len(splits), blocks - limit), dtype=np.int64)
+        splits = np.concatenate([splits[:, : limit - 1], middle, splits[:, limit - 1 :]], axis=1)
     columns, turn = [], 0
     for level in path:
         if isinstance(level, Memory):

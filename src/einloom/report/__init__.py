@@ -1,1 +1,1 @@
-"""."""
+"""Results for people: tables, figures for papers, a page that stands alone."""

@@ -1,1 +1,1 @@
-"""."""
+"""Exploration: spaces, objectives, studies on Optuna, Pareto sets."""

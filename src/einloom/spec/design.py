@@ -160,7 +160,7 @@ class _Loader:
     def _from_file(self, part: str, file: str, load: Any) -> tuple[Any, Part]:
         document = self.read(file)
         if not isinstance(document.data, dict) or part not in document.data:
-            document.fail([Problem(f"is no {part} file", f"a {part} file has `version: 1` and `{part}:`")])
+            document.fail([Problem(f"is not a file of kind '{part}'", f"such a file has `version: 1` and `{part}:`")])
         check_file(document, part)
         return self._from(part, document, load)
 

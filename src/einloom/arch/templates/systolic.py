@@ -30,7 +30,8 @@ Cycles of one *fold*, a stationary period (R x C is the array, T the steps strea
 
       cycles = F T  +  F R [ws, is only]  +  F (R + C - 2)       (compute + fill + skew)
 
-  as SCALE-Sim v3 counts (it reports the index of the last cycle, one less).
+  as SCALE-Sim v3 counts (it reports the index of the last cycle, one less). As there, the mapper streams the
+  whole of the third rank group through every fold.
 
 - ``overlapped``: each element has a second register. The next fold is loaded into it while this one
   streams; a column takes it over one element a cycle, with the wave of operands, so streams follow each
@@ -137,10 +138,12 @@ class SystolicRules(MappingRules):
     Attributes:
         dataflow: One of `DATAFLOWS`.
         im2col: Whether ranks that play the same part run as one.
+        whole_streams: Whether a fold streams all of the third group, as SCALE-Sim's folds do.
     """
 
     dataflow: str
     im2col: bool = True
+    whole_streams: bool = False
 
     def of(self, architecture: Architecture, einsum: Einsum) -> EinsumRules:
         contraction = is_contraction(einsum)
@@ -152,7 +155,13 @@ class SystolicRules(MappingRules):
             (ARRAY, axis): _renamed(shared_by(einsum, roles), flatten)
             for axis, roles in ((ROWS, rows), (COLS, cols))
         }
-        return EinsumRules(axes, {REGISTER: Holding.exactly(tensors_named(einsum, [stationary]))}, flatten)
+        (streamed,) = {K, N, M} - {rows, cols}
+        return EinsumRules(
+            axes,
+            {REGISTER: Holding.exactly(tensors_named(einsum, [stationary]))},
+            flatten,
+            _renamed(shared_by(einsum, streamed), flatten) if self.whole_streams else frozenset(),
+        )
 
 
 def _plain_rules(einsum: Einsum, flatten: Mapping[str, tuple[str, ...]]) -> EinsumRules:
@@ -257,7 +266,7 @@ def build(params: Mapping[str, object]) -> Architecture:
             parts.arithmetic(params),
         ),
         timing=SystolicTiming(rows, cols, dataflow, params["timing"] == OVERLAPPED),
-        rules=SystolicRules(dataflow, bool(params["im2col"])),
+        rules=SystolicRules(dataflow, bool(params["im2col"]), params["timing"] == SCALESIM),
     )
 
 
