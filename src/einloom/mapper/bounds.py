@@ -17,7 +17,8 @@ from einloom.arch.tree import UNLIMITED, Architecture, Memory
 from einloom.mapper.space import Holding, Order, Space, stationary_order
 from einloom.model import counts
 from einloom.model.arrays import Array
-from einloom.model.structure import Structure, applies, structure_of
+from einloom.model.cost import stored
+from einloom.model.structure import Structure, structure_of
 from einloom.model.traffic import Batch
 
 
@@ -28,7 +29,7 @@ class Share:
     Attributes:
         energy_pj: At all memories.
         port_cycles: By place of the memory: cycles of its ports (shared, read, write).
-        occupancy: By place of the memory: bits or words as its capacity is given.
+        occupancy: By place of the memory: `model.cost.bit_parts` of bits, or of words, as its capacity is given.
     """
 
     energy_pj: Array
@@ -87,8 +88,7 @@ def _share(architecture: Architecture, batch: Batch, tilings: int) -> Share:
         used = counts.used(batch, holder.level).astype(float)
         for i, load in enumerate(_loads(memory, reads, writes, width)):
             loads[i] = loads[i] + load / used
-        copies = 2 if applies(memory.double_buffered, structure.einsum, access.tensor) else 1
-        size = found.occupancy.astype(float) * (1.0 if memory.capacity.in_words else float(access.bits)) * copies
+        size = stored(structure, memory, index, found.occupancy)
         occupied[holder.level] = occupied.get(holder.level, 0) + size
     return Share(energy, {level: (a, b, c) for level, (a, b, c) in ports.items()}, occupied)
 

@@ -24,7 +24,7 @@ from einloom.mapper.space import Holding, Order, Space
 from einloom.mappings import Nodes
 from einloom.model import counts
 from einloom.model.arrays import Array
-from einloom.model.cost import Priced
+from einloom.model.cost import Priced, bit_parts
 
 Objective = Literal["energy", "latency", "edp", "pareto"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
@@ -121,6 +121,7 @@ class _Block:
 
     def _fits(self, shares: Sequence[Share]) -> Array:
         fits = np.ones(len(self.rows), dtype=bool)
+        parts = bit_parts(self.space.einsum)
         for place in self.space.memories:
             memory = self.space.path[place]
             assert isinstance(memory, Memory)
@@ -128,6 +129,7 @@ class _Block:
             if math.isinf(capacity):
                 continue
             occupied = sum((s.occupancy[place] for s in shares if place in s.occupancy), start=np.zeros(len(self.rows)))
+            occupied = occupied / parts
             fits &= occupied <= capacity
             least = float(occupied.min())
             if least > capacity:

@@ -19,6 +19,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -286,8 +287,8 @@ def _that_fit(
             for access in einsum.accesses:
                 if all(place in holding for holding in holdings[access.tensor]):
                     needed = _product_of_extents(access, variable, length)
-                    width = 1.0 if level.capacity.in_words else float(access.bits)
-                    fits &= needed * width <= float(level.capacity.value)
+                    width = Fraction(1) if level.capacity.in_words else access.bits
+                    fits &= needed * width.numerator / width.denominator <= float(level.capacity.value)
     return chain[fits] if fits.any() else chain[:1]
 
 

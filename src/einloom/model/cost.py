@@ -21,9 +21,9 @@ from einloom.model import counts
 from einloom.model.activity import CountedActivity
 from einloom.model.arrays import Array
 from einloom.model.counts import Counts
-from einloom.model.structure import applies
+from einloom.model.structure import Structure, applies
 from einloom.model.traffic import Batch
-from einloom.workloads.sized import Access
+from einloom.workloads.sized import Access, SizedEinsum
 
 Usage = Mapping[tuple[int, int], Counts]
 """Counts by (place of the memory in the path, index of the access)."""
@@ -57,16 +57,12 @@ class Priced:
 
     def occupancy(self, level: int) -> Array:
         """Bits (or words, where the capacity is in words of no fixed width) that one instance holds at a time."""
-        memory = self.memory(level)
+        structure = self.batch.structure
         total = np.zeros(len(self.batch.like))
         for (place, index), found in self.usage.items():
             if place == level:
-                access = self.access(index)
-                width = 1.0 if memory.capacity.in_words else float(access.bits)
-                double = applies(memory.double_buffered, self.batch.structure.einsum, access.tensor)
-                copies = 2 if double else 1
-                total = total + found.occupancy.astype(float) * width * copies
-        return total
+                total = total + stored(structure, self.memory(level), index, found.occupancy)
+        return total / bit_parts(structure.einsum)
 
     @cached_property
     def fits(self) -> Array:
@@ -109,8 +105,8 @@ class Priced:
     def _load(self, level: int, rate: Amount, directions: tuple[str, ...]) -> Array:
         """Bits (or words) over one port of the busiest instance."""
         if self.batch.divides:
-            even: Array = self._traffic(self.usage, level, rate, directions) / counts.used(self.batch, level).astype(float)
-            return even
+            alike: Array = counts.used(self.batch, level).astype(float)
+            return self._traffic(self.usage, level, rate, directions) / alike
         busiest = np.zeros(len(self.batch.like))
         for single in self._singles(level):
             busiest = np.maximum(busiest, self._traffic(single, level, rate, directions))
@@ -208,3 +204,16 @@ class Priced:
     def energy_pj(self) -> Array:
         dynamic = sum(self.memory_energy_pj.values(), start=self.link_energy_pj + self.compute_energy_pj)
         return dynamic + self.leakage_pj
+
+
+def bit_parts(einsum: SizedEinsum) -> int:
+    """Parts of a bit in which the width of every element is whole, so that a sum of tiles is exact: 5 for 1.6 bits."""
+    return math.lcm(*(access.bits.denominator for access in einsum.accesses))
+
+
+def stored(structure: Structure, memory: Memory, index: int, elements: Array) -> Array:
+    """What tiles of ``elements`` take in ``memory``: `bit_parts` of bits, or of words for a capacity in words."""
+    access = structure.einsum.accesses[index]
+    width = 1 if memory.capacity.in_words else access.bits
+    copies = 2 if applies(memory.double_buffered, structure.einsum, access.tensor) else 1
+    return elements.astype(float) * float(width * bit_parts(structure.einsum) * copies)

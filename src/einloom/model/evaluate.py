@@ -41,11 +41,7 @@ def _check_capacity(priced: Priced, nodes: Nodes) -> None:
         memory = priced.memory(level)
         needed, capacity = float(priced.occupancy(level)[0]), float(memory.capacity.value)
         if needed > capacity:
-            tiles = {
-                priced.access(index).tensor: int(found.occupancy[0])
-                for (place, index), found in priced.usage.items()
-                if place == level
-            }
+            tiles = {tensor: counted.occupancy_words for tensor, counted in _tensors(priced, level).items()}
             at = next(i for i, node in enumerate(nodes) if isinstance(node, Hold) and node.memory == memory.name)
             unit = "words" if memory.capacity.in_words else "bits"
             problems.append(capacity_problem(memory.name, tiles, needed, capacity, unit, at))
@@ -59,7 +55,7 @@ def _explained(priced: Priced, nest: Nest, repeat: int) -> EinsumResult:
     compute_cycles = int(priced.compute_cycles[0])
     return EinsumResult(
         name=einsum.name,
-        cycles=_number(priced.cycles),
+        cycles=_cycles(priced, compute_cycles),
         energy_pj=float(priced.energy_pj[0]),
         binding=compute.name,
         mapping=tuple(nest.lines()),
@@ -83,7 +79,7 @@ def _explained(priced: Priced, nest: Nest, repeat: int) -> EinsumResult:
         },
         links_energy_pj=float(priced.link_energy_pj[0]),
         leakage_pj=float(priced.leakage_pj[0]),
-        terms_cycles={name: _number(term) for name, term in priced.terms.items()},
+        terms_cycles={**{name: _number(term) for name, term in priced.terms.items()}, "compute": compute_cycles},
         bound_by=_busiest({compute.name: float(compute_cycles), **busy}),
         useful_cycles=_useful_cycles(priced),
         repeat=repeat,
@@ -115,6 +111,12 @@ def _useful_cycles(priced: Priced) -> int:
 def _busiest(busy: Mapping[str, float]) -> str:
     """The resource with most busy cycles; the compute, then the innermost memory, wins a tie."""
     return max(busy, key=lambda name: busy[name])
+
+
+def _cycles(priced: Priced, compute_cycles: int) -> Number:
+    """Those of the compute, an exact integer however large, where nothing is added to them."""
+    added = any(term[0] for name, term in priced.terms.items() if name != "compute")
+    return _number(priced.cycles) if added else compute_cycles
 
 
 def _number(values: Array) -> Number:
