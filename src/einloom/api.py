@@ -65,7 +65,7 @@ class Design:
             except MappingError as error:
                 problems.extend(self.loaded.relocated(error, key).problems)
         if problems:
-            raise MappingError(problems)
+            raise MappingError(list(dict.fromkeys(problems)))  # what the design as a whole lacks is said once
         return total(self.name, self.architecture, self.workload.repeat, results)
 
     def map(

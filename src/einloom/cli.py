@@ -41,7 +41,7 @@ def cli(context: click.Context, debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
     try:
-        status = cli.main(args=arguments, standalone_mode=False)
+        status = cli.main(args=arguments, prog_name="einloom", standalone_mode=False)
     except click.exceptions.Abort:
         return _stopped()
     except KeyboardInterrupt:

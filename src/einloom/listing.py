@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from einloom.catalogue import catalogue_root, entries
 
 Rows = list[tuple[str, str, str]]
@@ -52,4 +54,4 @@ def _first_comment(name: str) -> str:
             break
         lines.append(line.lstrip("# ").strip())
     text = " ".join(lines)
-    return text.split(". ")[0].rstrip(".")
+    return re.split(r"(?<!\b[A-Z])\. ", text)[0].rstrip(".")  # not after an initial, as in N. Jouppi

@@ -1,0 +1,103 @@
+"""``einloom map``: objectives, bounds, deadlines, and mappings that the design gives in full or in part."""
+
+import pytest
+
+GEMM = "designs/peer16_gemm.yaml"
+SMALL = ["--set", "workload.ranks={M: 96, N: 80, K: 112}", "--set", "mapping=null"]
+
+
+def mapped(run, *options, design=GEMM, settings=SMALL):
+    ran = run("map", design, *settings, *options, "--json")
+    assert (ran.status, ran.err) == (0, "")
+    return ran.json
+
+
+def test_each_objective_is_best_in_what_it_minimizes(run):
+    found = {name: mapped(run, "--objective", name) for name in ("energy", "latency", "edp")}
+    energy = {name: data["energy_pj"] for name, data in found.items()}
+    cycles = {name: data["cycles"] for name, data in found.items()}
+    assert energy["energy"] == min(energy.values())
+    assert cycles["latency"] == min(cycles.values())
+    products = {name: energy[name] * cycles[name] for name in found}
+    assert products["edp"] == min(products.values())
+
+
+def test_the_front_is_sorted_by_cycles_and_ends_in_the_optima(run):
+    data = mapped(run, "--objective", "pareto")
+    assert data.keys() == {"version", "front"}
+    cycles = [point["cycles"] for point in data["front"]]
+    energy = [point["energy_pj"] for point in data["front"]]
+    assert cycles == sorted(set(cycles))
+    assert energy == sorted(set(energy), reverse=True)
+    assert cycles[0] == mapped(run, "--objective", "latency")["cycles"]
+    assert energy[-1] == pytest.approx(mapped(run, "--objective", "energy")["energy_pj"])
+
+
+def test_the_front_as_a_table_has_a_row_for_each_point(run):
+    ran = run("map", GEMM, *SMALL, "--objective", "pareto")
+    points = mapped(run, "--objective", "pareto")["front"]
+    assert sum(f"{point['cycles']:,}" in ran.out for point in points) == len(points)
+
+
+def test_perfect_bounds_multiply_to_the_size_of_each_rank(run):
+    sizes = {"m": 17, "n": 30, "k": 14}
+    settings = ["--set", "workload.ranks={M: 17, N: 30, K: 14}", "--set", "mapping=null"]
+    perfect = mapped(run, "--bounds", "perfect", settings=settings)
+    product = dict.fromkeys(sizes, 1)
+    for line in perfect["mapping"]["Z"]:
+        words = line.split()
+        if words[0] in ("for", "spatial"):
+            product[words[-3]] *= int(words[-1])
+    assert product == sizes
+
+
+def test_17_on_16_elements_takes_two_clipped_steps_and_no_perfect_ones(run):
+    settings = ["--set", "workload.ranks={M: 17, N: 17, K: 17}", "--set", "mapping=null",
+                "--set", "architecture.levels.DRAM.bandwidth=inf"]  # fmt: skip
+    clipped, perfect = (
+        mapped(run, "--bounds", kind, "--objective", "latency", settings=settings) for kind in ("clipped", "perfect")
+    )
+    assert clipped["cycles"] == 2 * 2 * 17
+    assert perfect["cycles"] == 17**3  # 17 has no divisor that fits an axis
+
+
+def test_a_deadline_gives_the_best_found_with_its_proven_gap(run):
+    settings = [*SMALL, "--set", "architecture=arch/peer16.yaml"]
+    hurried = mapped(run, "--deadline", "1ms", settings=settings)
+    best = mapped(run, settings=settings)
+    assert best["proof"] == "optimal"
+    assert hurried["proof"] in ("gap", "optimal")
+    assert hurried["energy_pj"] * (1 - hurried["gap"]) <= best["energy_pj"] * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("time", ["10s", "500ms", "2min", "1.5", "3 s"])
+def test_a_deadline_is_a_time(run, time):
+    assert mapped(run, "--deadline", time)["proof"] == "optimal"
+
+
+def test_equal_einsums_mapped_one_by_one_give_the_same(run):
+    design = "designs/peer16_attention.yaml"
+    assert mapped(run, design=design, settings=[]) == mapped(run, "--no-cache", design=design, settings=[])
+
+
+def test_a_nest_that_the_design_gives_is_kept(run):
+    kept = mapped(run, settings=[])
+    given = run("evaluate", GEMM, "--json").json
+    assert kept["mapping"] == given["mapping"]
+    assert kept["energy_pj"] == given["energy_pj"]
+
+
+def test_the_same_command_prints_the_same_bytes(run):
+    assert run("map", GEMM, *SMALL, "--json").out == run("map", GEMM, *SMALL, "--json").out
+
+
+def test_nothing_fits_is_told_with_the_memory(run):
+    ran = run("map", GEMM, *SMALL, "--set", "architecture.levels.Reg.capacity=4 b")
+    assert (ran.status, ran.out) == (1, "")
+    assert "Reg" in ran.err
+
+
+def test_an_operator_that_no_compute_can_cost_is_named(run):
+    ran = run("map", "designs/peer16_attention.yaml", "--set", "architecture.levels.PU.energy={mul: 1 pJ, add: 1 pJ}")
+    assert (ran.status, ran.out) == (1, "")
+    assert "no compute can execute GM: PU lacks max" in ran.err
