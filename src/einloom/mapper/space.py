@@ -100,9 +100,11 @@ class Space:
 
     @property
     def effort(self) -> int:
-        """Array elements that bounding every tiling touches: about ten a tensor and holder set, one a combination."""
+        """Array elements that the search touches: to bound a tiling about ten a tensor and set of holders and one a
+        combination; where windows leave the bounds weak, also a hundred to cost it in each order."""
         choices = [len(holdings) for holdings in self.holdings.values()]
-        return self.tilings * (10 * sum(choices) + math.prod(choices))
+        bounding = self.tilings * (10 * sum(choices) + math.prod(choices))
+        return bounding + (100 * self.size if has_windows(self.einsum) else 0)
 
     def nodes(
         self, order: Sequence[Order], holding: Mapping[str, Holding], bounds: Mapping[str, Sequence[int]]
@@ -318,6 +320,11 @@ def _splits(number: int, parts: int) -> Array:
     return np.concatenate(rows)
 
 
+def has_windows(einsum: SizedEinsum) -> bool:
+    """Whether some dimension is indexed by several variables."""
+    return any(len(dim) > 1 for access in einsum.accesses for dim in access.dims)
+
+
 def stationary_order(einsum: SizedEinsum, access: Access) -> Order:
     """The loop order in which ``access`` moves least: the ranks that it ignores innermost."""
     return tuple(sorted(einsum.extents, key=lambda var: var not in access.variables))
@@ -327,8 +334,7 @@ def _orders(einsum: SizedEinsum, stationary: bool) -> tuple[Order, ...]:
     """One loop order for each way in which the tensors can ignore the innermost loops of a block."""
     ranks = tuple(var for var, extent in einsum.extents.items() if extent > 1)
     others = tuple(v for v in einsum.extents if v not in ranks)
-    windows = any(len(dim) > 1 for access in einsum.accesses for dim in access.dims)
-    if stationary or len(ranks) > (5 if windows else 7):  # 5! orders of windows, 7! to be told apart
+    if stationary or len(ranks) > 7:  # 7! orders can be told apart in a moment
         return tuple(sorted({stationary_order(einsum, access) for access in einsum.accesses}))
     found: dict[object, Order] = {}
     for order in itertools.permutations(ranks):
