@@ -11,6 +11,10 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 SAFE = 2.0**62
+"""int64 up to here."""
+
+EXACT_FLOAT = 2**53
+"""Products of integers below this are exact in float64."""
 
 
 def exact(values: Array, largest: float) -> Array:

@@ -122,9 +122,9 @@ class Priced:
         total = np.zeros(len(self.batch.like))
         for (place, index), found in usage.items():
             if place == level:
-                elements = sum((getattr(found, name) for name in directions), start=np.zeros_like(self.batch.like))
-                width = self._words(level, index) if rate.in_words else self.access(index).bits
-                total = total + elements.astype(float) * float(width)
+                width = float(self._words(level, index) if rate.in_words else self.access(index).bits)
+                for name in directions:
+                    total = total + (getattr(found, name) * width).astype(float, copy=False)
         return total
 
     def _words(self, level: int, index: int) -> Fraction:
@@ -136,8 +136,7 @@ class Priced:
     def terms(self) -> Mapping[str, Array]:
         """Cycles by name; their sum is :attr:`cycles`."""
         compute = self.compute_cycles.astype(float)
-        ports = list(self.port_cycles.values())
-        busiest = np.maximum.reduce([compute, *ports])
+        busiest = self._busiest
         law = self.architecture.timing.terms(CountedActivity(self.batch))
         return {
             "compute": compute,
@@ -147,9 +146,16 @@ class Priced:
 
     @cached_property
     def cycles(self) -> Array:
-        ports = list(self.port_cycles.values())
-        busiest = np.maximum.reduce([self.compute_cycles.astype(float), *ports])
-        return sum((term for name, term in self.terms.items() if name not in ("compute", "stall")), start=busiest)
+        added = (term for name, term in self.terms.items() if name not in ("compute", "stall"))
+        return sum(added, start=self._busiest)
+
+    @cached_property
+    def _busiest(self) -> Array:
+        """Cycles of the busiest resource."""
+        busiest: Array = self.compute_cycles.astype(float)
+        for cycles in self.port_cycles.values():
+            busiest = np.maximum(busiest, cycles)
+        return busiest
 
     @cached_property
     def latency_s(self) -> Array:
@@ -159,13 +165,12 @@ class Priced:
 
     @cached_property
     def memory_energy_pj(self) -> Mapping[int, Array]:
-        energy = {level: np.zeros(len(self.batch.like)) for level in self.memories}
+        energy: dict[int, Array] = {}
         for (level, index), found in self.usage.items():
             memory, words = self.memory(level), float(self._words(level, index))
-            energy[level] = energy[level] + words * (
-                found.reads.astype(float) * memory.read_energy_pj + found.writes.astype(float) * memory.write_energy_pj
-            )
-        return energy
+            part = found.reads * (words * memory.read_energy_pj) + found.writes * (words * memory.write_energy_pj)
+            energy[level] = energy[level] + part if level in energy else part
+        return {level: energy[level].astype(float, copy=False) for level in self.memories}
 
     @cached_property
     def compute_energy_pj(self) -> float:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from einloom.arch.tree import Fanout
-from einloom.model.arrays import Array, exact
+from einloom.model.arrays import EXACT_FLOAT, Array, exact
+from einloom.model.perfect import is_plain
 from einloom.model.structure import Holder, Link, Mode, Slot, Structure
 from einloom.model.traffic import Batch, link_words, touched_words
 
@@ -43,15 +44,23 @@ def batch_of(structure: Structure, bounds: Array) -> Batch:
     Args:
         bounds: Shape ``(candidates, loops)``, integers of at least 1; per rank the product covers its size.
     """
-    columns = bounds.astype(float)
-    largest = float(columns.prod(axis=1).max(initial=1.0)) * _slack(structure)
-    exactly = exact(bounds, largest)
-    slots = structure.slots
+    columns = np.ascontiguousarray(bounds.T)
+    places = [[i for i, slot in enumerate(structure.slots) if slot.variable == var] for var in structure.extents]
+    covered = [math.prod((columns[i].astype(float) for i in loops), start=np.ones(len(bounds))) for loops in places]
+    largest = math.prod((float(product.max(initial=1.0)) for product in covered), start=_slack(structure))
+    exactly = exact(columns, largest)
+    extents = structure.extents.values()
     divides = all(
-        bool(np.all(math.prod((exactly[:, i] for i, s in enumerate(slots) if s.variable == var), start=1) == extent))
-        for var, extent in structure.extents.items()
+        bool(np.all(product == extent)) if extent < EXACT_FLOAT else _multiplies_to(exactly[loops], extent)
+        for product, loops, extent in zip(covered, places, extents, strict=True)
     )
-    return Batch(structure, tuple(np.ascontiguousarray(exactly[:, i]) for i in range(len(slots))), divides, {})
+    return Batch(structure, tuple(exactly), divides, {})
+
+
+def _multiplies_to(bounds: Array, extent: int) -> bool:
+    """Whether the bounds of one rank, one row a loop, multiply to its size in all candidates."""
+    product = math.prod((row.astype(object) for row in bounds), start=np.array(1, dtype=object))
+    return bool(np.all(product == extent))
 
 
 def _slack(structure: Structure) -> float:
@@ -99,12 +108,19 @@ def occupancy(batch: Batch, access: int, holder: Holder) -> Array:
     """Words of the largest tile in one instance: the first tile of the first instance. Shape ``(candidates,)``."""
     structure = batch.structure
     modes = structure.modes(holder)
+    what = structure.einsum.accesses[access]
+    if batch.divides and is_plain(what):
+        words = batch.one
+        for slot, mode, bound in zip(structure.slots, modes, batch.bounds, strict=True):
+            if mode == Mode.TILE and slot.variable in what.variables:
+                words = words * bound
+        return words
     tile = dict.fromkeys(structure.extents, batch.one)
     for slot, mode, bound in zip(structure.slots, modes, batch.bounds, strict=True):
         if mode == Mode.TILE and slot.variable in tile:
             tile[slot.variable] = tile[slot.variable] * bound
     words = batch.one
-    for dim in structure.einsum.accesses[access].dims:
+    for dim in what.dims:
         reach = (abs(c) * (np.minimum(tile[var], structure.extents[var]) - 1) for var, c in dim)
         words = words * sum(reach, start=batch.one)
     return words
