@@ -198,6 +198,7 @@ def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int], *, keep_auto: 
         MappingError: An unknown name, a share outside (0, 1], or an ``auto`` that only the mapper can fill.
     """
     result: list[Node] = []
+    problems: list[Problem] = []
     for i, node in enumerate(nodes):
         try:
             if isinstance(node, Loop | Spatial) and not (keep_auto and isinstance(node.bound, Auto)):
@@ -207,18 +208,19 @@ def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int], *, keep_auto: 
             else:
                 result.append(node)
         except MappingError as error:
-            raise MappingError([problem.below(i) for problem in error.problems]) from None
+            problems += [problem.below(i) for problem in error.problems]
+    if problems:
+        raise MappingError(problems)
     return tuple(result)
 
 
 def _share(share: Fraction | str, numbers: Mapping[str, Fraction | int]) -> Fraction:
     value = share if isinstance(share, Fraction) else numbers.get(share)
     if value is None:
-        raise MappingError(Problem(f"no parameter is named '{share}'", _known(numbers)))
+        hint = (
+            f"separate tensors by commas; a name after a tensor is the part that is held, one of: {', '.join(numbers)}"
+        )
+        raise MappingError(Problem(f"no parameter is named '{share}'", hint))
     if not 0 < value <= 1:
         raise MappingError(Problem(f"the share {value} is out of range", "a held part is above 0 and at most 1"))
     return Fraction(value)
-
-
-def _known(numbers: Mapping[str, object]) -> str:
-    return "known numbers: " + ", ".join(numbers)

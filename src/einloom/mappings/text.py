@@ -132,8 +132,16 @@ def parse_nodes(data: Any, problems: list[Problem], path: Path = ()) -> Nodes:
             kind: Schedule = next(iter(item))
             nodes.append(Group(kind, _children(item[kind], problems, (*here, kind))))
         else:
-            problems.append(Problem("is not a mapping node", LINES + "; or a schedule: " + ", ".join(SCHEDULES), here))
+            problems.append(_not_a_line(item, here))
     return tuple(nodes)
+
+
+def _not_a_line(item: Any, path: Path) -> Problem:
+    hint = LINES + "; or a schedule: " + ", ".join(SCHEDULES)
+    if isinstance(item, dict | list):
+        kind = "mapping" if isinstance(item, dict) else "list"
+        return Problem(f"YAML read this line as a {kind}, not as text", f"put the line in quotes; {hint}", path)
+    return Problem(f"'{'null' if item is None else item}' is not a mapping node", hint, path)
 
 
 def _children(data: Any, problems: list[Problem], path: Path) -> tuple[Child, ...]:

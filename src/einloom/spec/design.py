@@ -14,12 +14,13 @@ from einloom.errors import EinloomError, MappingError, Path, Problem, SpecError
 from einloom.mappings import MappingPlan
 from einloom.spec import overrides
 from einloom.spec.architecture import load_architecture, unknown_names
-from einloom.spec.document import Document, Strict, read, show, validate
+from einloom.spec.document import Document, Strict, read, show, suggest, validate
 from einloom.spec.mapping import load_mapping
 from einloom.spec.workload import load_workload
 from einloom.workloads import Workload
 
 PARTS = ("workload", "architecture", "mapping")
+_LISTED = {"workload": ": `einloom list workloads`", "architecture": ": `einloom list architectures`"}
 
 
 class DesignFile(Strict):
@@ -68,8 +69,8 @@ class LoadedDesign:
         data: Any = document.data
         for key in path:
             data = data.get(key) if isinstance(data, dict) else None
-        prefix = (*path, "nodes") if isinstance(data, dict) else path
-        return MappingError([document.locate(problem.below(*prefix)) for problem in error.problems])
+        below = (*path, "nodes") if isinstance(data, dict) else path
+        return MappingError([document.locate(p.below(*(below if p.path else path))) for p in error.problems])
 
 
 def load_design(
@@ -119,29 +120,33 @@ class _Loader:
             if part in self.settings and isinstance(document.data, dict):
                 origin = f"--set {part}={show(self.settings[part])}"
                 document = document.with_value((part,), self.settings[part], origin)
-        checked = validate(document, DesignFile)
-        if checked.version != 1:
-            message = f"{checked.version} is not a version that this einloom reads"
-            document.fail([Problem(message, "write 1", ("version",))])
-        workload = self._try(lambda: self._load("workload", document, beside, load_workload))
-        architecture = self._try(lambda: self._load("architecture", document, beside, load_architecture))
-        mapping = None
+        data = document.data if isinstance(document.data, dict) else {}
+        self._try(lambda: _check_keys(document))
+        workload = self._part("workload", document, beside, load_workload)
+        architecture = self._part("architecture", document, beside, load_architecture)
         if mapping_file is not None:
             mapping = self._try(lambda: self._from_file("mapping", str(find(mapping_file)), load_mapping))
-        elif checked.mapping is not None:
-            mapping = self._try(lambda: self._load("mapping", document, beside, load_mapping))
+        else:
+            mapping = self._part("mapping", document, beside, load_mapping)
         if workload and architecture:
             self._check_names(workload[0], architecture)
+        if workload and mapping:
+            self._check_nests(workload[0], mapping)
         if self._problems or workload is None or architecture is None:
-            raise SpecError(self._problems)
+            raise SpecError(self._in_file_order(document.file))
         return LoadedDesign(
-            checked.name or PurePath(document.file).stem.strip("<>"),
+            data.get("name") or PurePath(document.file).stem.strip("<>"),
             workload[0],
             architecture[0],
             mapping[0] if mapping else None,
             mapping[1] if mapping else None,
             dict(self._used),
         )
+
+    def _in_file_order(self, design: str) -> list[Problem]:
+        """The design's own problems first, then those of the files that it names."""
+        files = list(dict.fromkeys([design, *(problem.file for problem in self._problems)]))
+        return sorted(self._problems, key=lambda p: (files.index(p.file), p.line, p.column))
 
     def _try(self, load: Any) -> Any:
         try:
@@ -150,11 +155,21 @@ class _Loader:
             self._problems.extend(error.problems)
             return None
 
+    def _part(self, part: str, document: Document, beside: FilePath | None, load: Any) -> Any:
+        """A part and where it stands; None where the design has none or its problems are noted."""
+        if not isinstance(document.data, dict) or document.data.get(part) is None:
+            return None
+        return self._try(lambda: self._load(part, document, beside, load))
+
     def _load(self, part: str, document: Document, beside: FilePath | None, load: Any) -> tuple[Any, Part]:
         """A part that stands inline, or in the file that is named in its place."""
         value = document.data[part]
         if isinstance(value, str):
-            return self._from_file(part, str(find(value, beside)), load)
+            file = find(value, beside)
+            if not file.exists():
+                hint = "a path from here or from this file, or one of the catalogue" + _LISTED.get(part, "")
+                document.fail([Problem(f"there is no file {show(value)}", hint, (part,))])
+            return self._from_file(part, str(file), load)
         return self._from(part, document, load)
 
     def _from_file(self, part: str, file: str, load: Any) -> tuple[Any, Part]:
@@ -181,6 +196,34 @@ class _Loader:
         found = unknown_names(arch, tensors, variables, data, part.path)
         self._problems.extend(part.document.locate(problem) for problem in found)
 
+    def _check_nests(self, workload: Workload, mapping: tuple[MappingPlan, Part]) -> None:
+        """Every nest is that of an Einsum: a misspelt one must not be passed over."""
+        plan, part = mapping
+        known = nest_names(workload)
+        for name in plan.nests:
+            if name not in known:
+                path = (*part.path, name)
+                problem = Problem(f"the workload has no Einsum '{name}'", suggest(name, known, "Einsums"), path)
+                self._problems.append(part.document.locate(problem, at_key=True))
+
+
+def nest_names(workload: Workload) -> list[str]:
+    """What nests are named by, in order: the Einsum, in a network ``part.name``."""
+    several = len(workload.cascades) > 1
+    return [
+        f"{cascade.name}.{einsum.name}" if several else einsum.name
+        for cascade in workload.cascades
+        for einsum in cascade.einsums
+        if not einsum.constant
+    ]
+
+
+def _check_keys(document: Document) -> None:
+    version = validate(document, DesignFile).version
+    if version != 1:
+        message = f"{version} is not a version that this einloom reads"
+        document.fail([Problem(message, "write 1", ("version",))])
+
 
 def check_file(document: Document, part: str) -> None:
     """A file of one part has ``version: 1`` and that part (and a name), nothing else. Raises `SpecError`."""
@@ -194,6 +237,8 @@ def check_file(document: Document, part: str) -> None:
         message = f"{show(data['version'])} is not a version that this einloom reads"
         problems.append(Problem(message, "write 1", ("version",)))
     extra = [key for key in data if key not in ("version", part)]
-    problems += [Problem(f"the key '{key}' is not known here", f"keys: version, {part}", (key,), at_key=True) for key in extra]
+    problems += [
+        Problem(f"the key '{key}' is not known here", f"keys: version, {part}", (key,), at_key=True) for key in extra
+    ]
     if problems:
         document.fail(problems)

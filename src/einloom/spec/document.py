@@ -73,7 +73,11 @@ class Document:
         data = copy.deepcopy(self.data)
         if not path:
             return replace(self, data=value, edits={**self.edits, (): origin})
-        parent = at(data, path[:-1])
+        parent = data
+        for key in path[:-1]:
+            if isinstance(parent, dict) and parent.get(key) is None:
+                parent[key] = {}
+            parent = parent[key]
         parent[path[-1]] = value
         return replace(self, data=data, edits={**self.edits, path: origin})
 
@@ -152,7 +156,8 @@ def read(file: str | FilePath) -> Document:
         raise SpecError(Problem(f"is not UTF-8 text (byte {error.start})", file=name)) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise SpecError(Problem(f"cannot be read: {reason}", file=name)) from None
+        hint = "give the path of a file from here, or of the catalogue: `einloom list designs`"
+        raise SpecError(Problem(f"cannot be read: {reason}", hint, file=name)) from None
     except ValueError as error:
         raise SpecError(Problem(f"cannot be read: {error}", file=name)) from None
     return parse(text, name)
@@ -314,6 +319,8 @@ def _problem(item: Any, path: Path, model: Any, prefix: Path) -> Problem:  # noq
         return Problem(f"{show(value)} is not a mapping", "write `key: value` lines", path)
     if kind in ("list_type", "tuple_type"):
         return Problem(f"{show(value)} is not a list", "write `- item` lines or [a, b]", path)
+    if kind == "too_short":
+        return Problem("is empty", "give at least one entry", path)
     if kind in ("string_type", "string_sub_type"):
         return Problem(f"{show(value)} is not text", text_hint(value), path)
     if kind.startswith(("int_", "float_", "bool_")) or kind in ("finite_number", "is_instance_of"):

@@ -64,10 +64,10 @@ def _resolve(data: Any, prefix: Path, keys: list[str], origin: str) -> Path:
     for i, key in enumerate(keys):
         last = i == len(keys) - 1
         if isinstance(here, dict):
-            if not last and here.get(key) is None:
-                here[key] = {}
             path.append(key)
             here = here.get(key)
+            if here is None and not last:
+                here = {}
         elif isinstance(here, list):
             inside = _entry(here, key)
             if inside is None:
