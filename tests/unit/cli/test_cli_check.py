@@ -62,7 +62,9 @@ def test_a_design_is_evaluated_with_its_mapping(run, tmp_path):
     assert "Z" in ran.err
 
 
-@pytest.mark.parametrize("text", ["", "   \n", "# nothing\n", "42\n", "- 1\n", "version: 1\n", "\x00", "version: 2\nmapping: {}\n"])
+@pytest.mark.parametrize(
+    "text", ["", "   \n", "# nothing\n", "42\n", "- 1\n", "version: 1\n", "\x00", "version: 2\nmapping: {}\n"]
+)
 def test_a_file_that_is_none_of_ours_is_a_message(run, tmp_path, text):
     file = tmp_path / "other.yaml"
     file.write_text(text)
