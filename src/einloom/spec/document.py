@@ -232,6 +232,9 @@ class _Builder:
         ):  # fmt: skip
             self.problems.append(Problem(f"has the tag '{node.tag}'", "einloom files are plain data: no tags", path))
             return None
+        if "\0" in node.value:
+            self.problems.append(Problem("has a null character", "write plain text", path))
+            return None
         try:
             return self._loader.construct_object(node)
         except (ValueError, OverflowError) as error:
@@ -314,7 +317,8 @@ def _problem(item: Any, path: Path, model: Any, prefix: Path) -> Problem:  # noq
         return Problem("is missing", f"add `{path[-1]}:` here", path)
     if kind == "extra_forbidden":
         known = sorted(_fields_at(model, path[len(prefix) : -1]))
-        return Problem(f"the key '{path[-1]}' is not known here", suggest(str(path[-1]), known, "keys"), path, at_key=True)
+        message, hint = f"the key '{path[-1]}' is not known here", suggest(str(path[-1]), known, "keys")
+        return Problem(message, hint, path, at_key=True)
     if kind in ("model_type", "dict_type", "mapping_type", "dataclass_type"):
         return Problem(f"{show(value)} is not a mapping", "write `key: value` lines", path)
     if kind in ("list_type", "tuple_type"):
@@ -375,7 +379,7 @@ def show(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    text = str(value)
+    text = " ".join(str(value).splitlines())
     return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'"
 
 

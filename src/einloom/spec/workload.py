@@ -98,7 +98,10 @@ def _check_file(document: Document) -> None:
         )
     problems = [
         Problem(
-            f"the key '{key}' is not known here", suggest(str(key), ["version", "workload"], "keys"), (key,), at_key=True
+            f"the key '{key}' is not known here",
+            suggest(str(key), ["version", "workload"], "keys"),
+            (key,),
+            at_key=True,
         )
         for key in data
         if key not in ("version", "workload")
