@@ -49,12 +49,12 @@ def batch_of(structure: Structure, bounds: Array) -> Batch:
     covered = [math.prod((columns[i].astype(float) for i in loops), start=np.ones(len(bounds))) for loops in places]
     largest = math.prod((float(product.max(initial=1.0)) for product in covered), start=_slack(structure))
     exactly = exact(columns, largest)
-    extents = structure.extents.values()
-    divides = all(
-        bool(np.all(product == extent)) if extent < EXACT_FLOAT else _multiplies_to(exactly[loops], extent)
-        for product, loops, extent in zip(covered, places, extents, strict=True)
+    even = frozenset(
+        var
+        for (var, extent), product, loops in zip(structure.extents.items(), covered, places, strict=True)
+        if (np.all(product == extent) if extent < EXACT_FLOAT else _multiplies_to(exactly[loops], extent))
     )
-    return Batch(structure, tuple(exactly), divides, {})
+    return Batch(structure, tuple(exactly), even, {})
 
 
 def _multiplies_to(bounds: Array, extent: int) -> bool:
@@ -133,7 +133,7 @@ def combinations(batch: Batch, variable: str, free: Callable[[int, Slot], bool])
         free: Which loops vary, by place in the nest.
     """
     slots, places, one = batch.structure.slots, batch.places[variable], batch.one
-    if batch.divides:
+    if variable in batch.even:
         result = one
         for i in places:
             if free(i, slots[i]):

@@ -19,6 +19,7 @@ All arrays have shape ``(candidates,)``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,47 @@ class _Chunks:
 
     def count(self) -> Array:
         return self.full + (self.rest > 0)
+
+
+class EvenRank:
+    """A rank whose bounds multiply to its size: all chunks are full, nobody idles.
+
+    Args:
+        digits: Outermost first.
+        relevant: Whether the rank indexes the tensor (alone in its dimension, coefficient 1).
+        like: Gives shape and type of the arrays.
+    """
+
+    def __init__(self, digits: Sequence[Digit], relevant: bool, like: Array) -> None:
+        self._relevant = relevant
+        self._one = np.ones_like(like)
+        self._time = [digit.bound for digit in digits if digit.mode == Mode.TIME]
+        counted = {Mode.TILE, Mode.EACH, Mode.SHARED} if relevant else {Mode.EACH}
+        self._at_once = self._one
+        for digit in digits:
+            if digit.mode in counted and digit.at is None:
+                self._at_once = self._at_once * digit.bound
+
+    def motion(self) -> Motion:
+        """Every transition of this rank."""
+        periods = [self._one]
+        for bound in self._time:
+            periods.append(periods[-1] * bound)
+        words = [count * self._at_once for count in periods]
+        still = [count == periods[-1] for count in periods]  # no loop further in iterates
+        kept = [np.where(s, w, 0) if self._relevant else w for s, w in zip(still, words, strict=True)]
+        moved = [inside - outside for outside, inside in itertools.pairwise(words)]
+        stepped = [w * 0 if self._relevant else w for w in moved]
+        wrap = tuple(Sums(w, k, w, k) for w, k in zip(words, kept, strict=True))
+        step = tuple(Sums(w, k, w, k) for w, k in zip(moved, stepped, strict=True))
+        return Motion(self._at_once, self._at_once, wrap, step, words[-1])
+
+    def touched(self) -> Array:
+        """Distinct elements (or 1) that the instances which share ever hold, summed over the others."""
+        touched = self._at_once
+        for bound in self._time if self._relevant else ():
+            touched = touched * bound
+        return touched
 
 
 class Rank:

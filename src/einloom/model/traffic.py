@@ -19,7 +19,7 @@ import numpy as np
 
 from einloom.model import perfect
 from einloom.model.arrays import Array
-from einloom.model.digits import Digit, Motion, Rank, Sums
+from einloom.model.digits import Digit, EvenRank, Motion, Rank, Sums
 from einloom.model.groups import Group, IntDigit
 from einloom.model.structure import Link, Mode, Modes, Structure
 from einloom.workloads.sized import Access, Dim
@@ -32,14 +32,19 @@ class Batch:
     Attributes:
         structure: Shared by all.
         bounds: One array of shape ``(candidates,)`` for each loop.
-        divides: Whether the bounds of every rank multiply to its size, in all candidates.
+        even: Ranks whose bounds multiply to their size in all candidates.
         instance: Index of one singled-out instance for some spatial loops, by slot; others are summed over.
     """
 
     structure: Structure
     bounds: tuple[Array, ...]
-    divides: bool
+    even: frozenset[str]
     instance: dict[int, Array]
+
+    @property
+    def divides(self) -> bool:
+        """Whether nothing is clipped."""
+        return len(self.even) == len(self.structure.extents)
 
     @property
     def like(self) -> Array:
@@ -152,7 +157,7 @@ def _part(batch: Batch, access: Access, names: tuple[str, ...], dims: tuple[Dim,
     places = [i for i, slot in enumerate(slots) if slot.variable in names]
     loops = tuple(i for i in places if modes[i] == Mode.TIME)
     spatial = {modes[i] for i in places} & {Mode.EACH, Mode.SHARED}
-    if _is_plain(names, dims) and (dims or len(spatial) <= 1):
+    if _is_plain(names, dims) and (dims or len(spatial) <= 1 or names[0] in batch.even):
         return _Part(_rank(batch, names[0], dims, modes).motion(), loops)
     motions = [group.motion() for group in _listed(batch, names, dims, modes)]
     return _Part(_stacked(motions, batch), loops)
@@ -162,9 +167,11 @@ def _is_plain(names: Sequence[str], dims: Sequence[Dim]) -> bool:
     return len(names) == 1 and len(dims) <= 1 and all(abs(c) == 1 for dim in dims for _, c in dim)
 
 
-def _rank(batch: Batch, variable: str, dims: Sequence[Dim], modes: Modes) -> Rank:
+def _rank(batch: Batch, variable: str, dims: Sequence[Dim], modes: Modes) -> Rank | EvenRank:
     places = [i for i, slot in enumerate(batch.structure.slots) if slot.variable == variable]
     digits = [Digit(modes[i], batch.bounds[i], batch.instance.get(i)) for i in places]
+    if variable in batch.even:
+        return EvenRank(digits, bool(dims), batch.like)
     return Rank(batch.structure.extents[variable], digits, bool(dims), batch.like)
 
 
