@@ -226,16 +226,19 @@ def load_study_plan(file: str | Path) -> tuple[Plan, DesignBuilder]:
     """
     from einloom.spec.document import read  # noqa: PLC0415
     from einloom.spec.search import load_search, parts_of  # noqa: PLC0415
+    from einloom.spec.study import check_space, load_designs  # noqa: PLC0415
 
     path = find(file)
     document = read(path)
-    design, workloads = parts_of(document)
+    source, workloads = parts_of(document)
     load_search(document)  # all problems of the file itself come first
-    builder = DesignBuilder(_source(design, path.parent), tuple(_source(w, path.parent) for w in workloads),
+    builder = DesignBuilder(_source(source, path.parent), tuple(_source(w, path.parent) for w in workloads),
                             beside=path.parent)  # fmt: skip
-    first = builder.load({"workload": builder.workloads[0]} if builder.workloads else {})
-    ranks = {name: size for cascade in first.workload.cascades for name, size in cascade.ranks.items()}
-    plan = load_search(document, ranks).with_files(first.loaded.files)
+    designs = load_designs(document, builder.workloads, builder.load)
+    ranks = {name: size for cascade in designs[0].workload.cascades for name, size in cascade.ranks.items()}
+    files = {name: text for design in designs for name, text in design.loaded.files.items()}
+    plan = load_search(document, ranks).with_files(files)
+    check_space(document, plan.space.dimensions, builder.workloads, builder.load)
     builder.networks = plan.networks
     builder.objective = _mapper_objective(plan)
     return plan, builder

@@ -17,7 +17,7 @@ def numbers(evaluation):
     """Everything but what only a mapper knows."""
     data = evaluation.to_dict()
     for einsum in data["einsums"].values():
-        einsum["proof"] = None
+        einsum["proof"] = einsum["space"] = None
     return {**data, "proof": None}
 
 

@@ -2,8 +2,8 @@
 
 Given the tiling, what one tensor moves depends on its own holders and on the loop orders only. In the order that suits
 it best it moves least, so the sum over tensors of these minima bounds every order from below, whatever else is held;
-and occupancy does not depend on the order at all. A tensor with a sliding window has no single best order: it is
-bounded by what it must touch once.
+and occupancy does not depend on the order at all. A tensor with a sliding window has no single best order: it
+counts as free.
 """
 
 from __future__ import annotations

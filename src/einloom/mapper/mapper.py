@@ -11,7 +11,7 @@ from einloom.errors import MappingError, Problem
 from einloom.mapper.compulsory import gap_to_compulsory
 from einloom.mapper.partial import fill
 from einloom.mapper.search import Found, Objective, search
-from einloom.mapper.space import declare
+from einloom.mapper.space import NARROWINGS, declare
 from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
 from einloom.mappings.legality import check
 from einloom.model.evaluate import evaluate_nest
@@ -107,15 +107,26 @@ class Mapper:
             for candidate in found.front:
                 nest = Nest(_without_ones(candidate.nodes), rules.flatten)
                 result = evaluate_nest(einsum, self._architecture, nest)
-                gap = (
-                    0.0
-                    if found.complete
-                    else gap_to_compulsory(self._architecture, path, flat, result, self._objective)
+                whole = narrowing == NARROWINGS[0]
+                best.append(
+                    replace(
+                        result,
+                        proof="optimal" if found.complete else "gap",
+                        gap=self._gap(found, path, flat, result),
+                        space=narrowing.text if whole else f"narrowed to: {narrowing.text}",
+                    )
                 )
-                best.append(replace(result, proof="optimal" if found.complete else "gap", gap=gap))
         if not best:
             raise MappingError(_nothing(flat, found))
         return Mapped(_select(best, self._objective), "; ".join(dict.fromkeys(texts)), costed)
+
+    def _gap(self, found: Found, path: tuple[Level, ...], einsum: SizedEinsum, result: EinsumResult) -> float:
+        """How far the result is from the best, at most: by the bound where the search stopped or the compulsory one."""
+        if found.complete:
+            return 0.0
+        if self._objective == "pareto":
+            return gap_to_compulsory(self._architecture, path, einsum, result, self._objective)
+        return max(0.0, 1 - found.bound / found.front[0].key[0])
 
     def _paths(self, einsum: SizedEinsum) -> list[tuple[Level, ...]]:
         """Paths whose compute can cost every operator."""
@@ -147,7 +158,7 @@ class Mapper:
         tensors = {a.tensor: b.tensor for a, b in zip(model.accesses, flat.accesses, strict=True)}
         nodes = _rename(_nodes(result), variables, tensors)
         renamed = evaluate_nest(einsum, self._architecture, Nest(nodes, rules.flatten), repeat=repeat)
-        return replace(renamed, proof=result.proof, gap=result.gap)
+        return replace(renamed, proof=result.proof, gap=result.gap, space=result.space)
 
 
 def _without_ones(nodes: Nodes) -> Nodes:

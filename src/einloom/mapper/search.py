@@ -55,6 +55,7 @@ class Found:
         candidates: Size of the space.
         costed: Candidates that the bounds did not exclude.
         complete: Whether every candidate was costed or excluded.
+        bound: What nothing that was left out can beat, in the objective; 0 when complete.
         smallest: For each memory that excluded a whole choice of holders: (least bits or words needed, capacity).
     """
 
@@ -62,22 +63,33 @@ class Found:
     candidates: int = 0
     costed: int = 0
     complete: bool = True
+    bound: float = 0.0
     smallest: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def search(
     architecture: Architecture, spaces: Sequence[Space], objective: Objective, deadline_s: float | None = None
 ) -> Found:
-    """The best of all ``spaces``; past the deadline, the best found by then (at least one, if any fits)."""
+    """The best of all ``spaces``; past the deadline, the best found by then (at least one, if any fits).
+
+    A first pass bounds every tiling; a second costs blocks in the order of their bounds and stops when the next bound
+    cannot win any more, which is the proof.
+    """
     start = time.monotonic()
     keep = keeper(objective)
     found = Found(candidates=sum(space.size for space in spaces))
-    for space in spaces:
-        for rows in _tilings(space):
-            if deadline_s is not None and time.monotonic() - start > deadline_s and keep.found():
-                found.complete = False
-                break
-            _Block(architecture, space, rows, keep, found).search()
+    blocks = [_Block(architecture, space, rows, keep, found) for space in spaces for rows in _tilings(space)]
+    outlooks = [(promise, n) for n, block in enumerate(blocks) for promise in block.outlook()]
+    outlooks.sort(key=lambda entry: (entry[0].score, entry[1]))
+    by_block: dict[int, list[Promise]] = {}
+    for promise, n in outlooks:
+        by_block.setdefault(n, []).append(promise)
+    for n, promises in by_block.items():
+        if deadline_s is not None and time.monotonic() - start > deadline_s and keep.found():
+            found.complete, found.bound = False, promises[0].score
+            break
+        if any(keep.may_improve(*promise.bounds)[0] for promise in promises):
+            blocks[n].search(promises)
     found.front = keep.found()
     return found
 
@@ -90,6 +102,21 @@ def _tilings(space: Space) -> Iterator[Array]:
         yield np.stack(np.unravel_index(flat, shape), axis=1) if shape else np.zeros((1, 0), dtype=np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The least that one choice of holders can cost in one block of tilings.
+
+    Attributes:
+        score: In the objective.
+        bounds: Least energy and least cycles, shape ``(1,)`` each.
+        chosen: Number of the choice for each tensor.
+    """
+
+    score: float
+    bounds: tuple[Array, Array]
+    chosen: tuple[int, ...]
+
+
 @dataclass
 class _Block:
     """One block of tilings of one space."""
@@ -100,18 +127,33 @@ class _Block:
     keep: _Best | _Front
     found: Found
 
-    def search(self) -> None:
+    def outlook(self) -> list[Promise]:
+        """The least that each choice of holders can cost here; choices that overflow a memory are left out."""
+        promises = []
+        for chosen, _, energy, cycles, fits in self._choices():
+            if fits.any():
+                least = energy[fits] * SLACK, cycles[fits] * SLACK
+                bounds = least[0].min(keepdims=True), least[1].min(keepdims=True)
+                promises.append(Promise(float(self.keep.score(*least).min()), bounds, chosen))
+        return promises
+
+    def search(self, promises: Sequence[Promise]) -> None:
+        """Cost the tilings that may still win, for the choices of holders that were promised, the best first."""
+        open_ = {promise.chosen: i for i, promise in enumerate(promises)}
+        choices = sorted((c for c in self._choices() if c[0] in open_), key=lambda c: open_[c[0]])
+        for _, holding, energy, cycles, fits in choices:
+            self._cost_best_first(holding, energy, cycles, fits)
+
+    def _choices(self) -> Iterator[tuple[tuple[int, ...], dict[str, Holding], Array, Array, Array]]:
+        """(number, holders of each tensor, least energy, least cycles, fits) for each choice of holders."""
         tensors = list(self.space.holdings)
         tables = [tensor_shares(self.architecture, self.space, tensor, self.rows) for tensor in tensors]
         steps = self._compute_cycles()
         for chosen in itertools.product(*(range(len(table)) for table in tables)):
             shares = [table[i] for table, i in zip(tables, chosen, strict=True)]
             holding = {t: self.space.holdings[t][i] for t, i in zip(tensors, chosen, strict=True)}
-            fits = self._fits(shares)
-            if not fits.any():
-                continue
             energy, cycles = self._bound(shares, steps)
-            self._cost_best_first(holding, energy, cycles, fits)
+            yield chosen, holding, energy, cycles, self._fits(shares)
 
     def _compute_cycles(self) -> Array:
         everywhere: dict[str, Holding] = dict.fromkeys(self.space.holdings, frozenset())

@@ -54,6 +54,7 @@ class EinsumResult:
         repeat: Equal copies in the design; every number here is for one.
         useful_cycles: Instance-cycles of the compute that did work.
         proof, gap: What the mapper proved; None when the mapping was given.
+        space: The map space within which it proved that, in words.
         notes: What counting has to say (dense guards, flattened windows, padding).
     """
 
@@ -73,6 +74,7 @@ class EinsumResult:
     repeat: int = 1
     proof: str | None = None
     gap: float = 0.0
+    space: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -109,6 +111,7 @@ class EinsumResult:
             "repeat": self.repeat,
             "proof": self.proof,
             "gap": self.gap,
+            "space": self.space,
             "notes": list(self.notes),
         }  # fmt: skip
 

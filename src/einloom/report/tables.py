@@ -100,15 +100,9 @@ def study_table(result: StudyResult, rows: int = SHOWN) -> Grid:
         for trial in result.front[:rows]
     ]
     counts = ", ".join(f"{count} {state}" for state, count in result.counts().items() if count)
-    more = (
-        f"; {len(result.front) - rows} more designs of the front not shown"
-        if len(result.front) > rows
-        else ""
-    )
+    more = f"; {len(result.front) - rows} more designs of the front not shown" if len(result.front) > rows else ""
     done = (
-        f"{len(result.trials)} of {result.plan.total} trials"
-        if not result.complete
-        else f"{len(result.trials)} trials"
+        f"{len(result.trials)} of {result.plan.total} trials" if not result.complete else f"{len(result.trials)} trials"
     )
     title = f"{result.plan.name}: Pareto front, {len(result.front)} designs"
     return Grid(title, tuple(header), tuple(body), f"{done}: {counts or 'none yet'}{more}")
@@ -205,7 +199,10 @@ def _einsums(result: Mapping[str, Any]) -> Grid:
         for name, entry in einsums.items()
     )
     header = ("Einsum", "compute", "latency [cycles]", f"energy [{unit}]", "utilization [%]", "bound by")
-    return Grid("", header, rows)
+    notes = [f"{name}: {note}" for name, entry in einsums.items() for note in entry.get("notes", ())]
+    spaces = {name: entry.get("space") or "" for name, entry in einsums.items()}
+    notes += [f"{name}: map space {text}" for name, text in spaces.items() if text.startswith("narrowed")]
+    return Grid("", header, rows, "; ".join(notes))
 
 
 def _memories(result: Mapping[str, Any]) -> Grid:

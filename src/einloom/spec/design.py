@@ -157,7 +157,9 @@ class _Loader:
 
     def _part(self, part: str, document: Document, beside: FilePath | None, load: Any) -> Any:
         """A part and where it stands; None where the design has none or its problems are noted."""
-        if not isinstance(document.data, dict) or document.data.get(part) is None:
+        if not isinstance(document.data, dict) or part not in document.data:
+            return None
+        if part == "mapping" and document.data[part] is None:
             return None
         return self._try(lambda: self._load(part, document, beside, load))
 

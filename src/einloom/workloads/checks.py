@@ -126,7 +126,7 @@ class _Checker:
 
     def _known_ranks(self, line: int, einsum: Einsum) -> None:
         """Every variable and every rank of the line has a size."""
-        known = [rank for rank in self.facts.extents if rank[0].isupper()]
+        known = [rank for rank in self.facts.extents if rank[:1].isupper()]
         seen: set[str] = set()
         for name, span in _names_with_place(einsum):
             if name in self.facts.extents or name in seen:

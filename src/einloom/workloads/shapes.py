@@ -147,7 +147,7 @@ class _Tensor:
         if isinstance(size, int):
             return size
         if size not in self.facts.extents:
-            ranks = [rank for rank in self.facts.extents if rank[0].isupper()]
+            ranks = [rank for rank in self.facts.extents if rank[:1].isupper()]
             hint = did_you_mean(size, ranks, "ranks")
             path = ("shapes", self.name, dimension)
             self.problems.append(Problem(f"the rank '{size}' has no size", hint, path))
