@@ -1,4 +1,4 @@
-"""The designs that a search file stands for, checked before the first trial; problems are told at their place there."""
+"""The designs that a search file stands for, checked before the first trial; what is wrong is told at its place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def load_designs(document: Document, workloads: Sequence[Any], load: Load[Loaded
         except EinloomError as error:
             problems += [_placed(problem, document, number) for problem in error.problems]
     if problems:
-        raise SpecError(list(dict.fromkeys(problems)))
+        raise SpecError(
+            sorted(dict.fromkeys(problems), key=lambda p: (p.file != document.file, p.file, p.line, p.column))
+        )
     return designs
 
 
