@@ -16,7 +16,8 @@ TOP = {
 EINSUM = {
     "cycles": NUMBER, "energy_pj": float, "binding": str, "mapping": list, "flatten": dict, "memories": dict,
     "computes": dict, "links_energy_pj": float, "leakage_pj": float, "terms_cycles": dict, "bound_by": str,
-    "repeat": int, "utilization": float, "proof": (str, type(None)), "gap": float, "space": (str, type(None)), "notes": list,
+    "repeat": int, "utilization": float,
+    "proof": (str, type(None)), "gap": float, "space": (str, type(None)), "notes": list,
 }  # fmt: skip
 MEMORY = {"busy_cycles": NUMBER, "energy_pj": float, "tensors": dict}
 COUNTS = {"reads", "writes", "fills", "updates", "drains", "occupancy_words"}
