@@ -65,7 +65,7 @@ class Problem:
         return f"{self.einsum.text} {dict(self.einsum.extents)} on {self.architecture.levels}"
 
 
-ENERGIES = st.sampled_from((0.0, 0.25, 1.0, 3.0, 20.0))
+ENERGIES = st.sampled_from((0.0, 0.1, 0.7, 3.0, 20.0))
 RATES = st.sampled_from((UNLIMITED, Amount(Fraction(8)), Amount(Fraction(40)), Amount(Fraction(2), in_words=True)))
 
 
@@ -231,6 +231,17 @@ def test_an_axis_takes_what_is_left_by_the_bound_chosen_before():
     assert [problem.answer("energy", perfect)[0].energy_pj for perfect in (True, False)] == [10, 10]
 
 
+@law(TINY, st.sampled_from(SINGLE), share=0.4)
+def test_a_tie_goes_to_the_better_in_the_other_objective(problem, objective):
+    other = "latency" if objective == "energy" else "energy"
+    results, answer = legal(problem, space(problem, False)), problem.answer(objective)
+    if results:
+        best = min(score(result, objective) for result in results)
+        tied = [result for result in results if score(result, objective) <= best * (1 + 1e-12)]
+        least = min(score(result, other) for result in tied)
+        assert score(answer[0], other) == pytest.approx(least, rel=CLOSE)
+
+
 @law(TINY, share=0.4)
 def test_the_front_of_the_mapper_is_that_of_plain_enumeration(problem):
     points = {(float(r.cycles), float(r.energy_pj)) for r in legal(problem, space(problem, False))}
@@ -338,7 +349,7 @@ def test_allowing_clipped_bounds_never_hurts(problem, objective):
 # -- deterministic
 
 
-@law(problems(most=4), st.sampled_from(OBJECTIVES), st.sampled_from((3, 64)), share=0.4)
+@law(problems(most=4, memories=1), st.sampled_from(OBJECTIVES), st.sampled_from((5, 64)), share=0.4)
 def test_the_order_of_spaces_and_the_size_of_blocks_do_not_change_the_answer(problem, objective, block):
     rules = problem.architecture.rules_for(problem.einsum)
     spaces, _ = declare(problem.einsum, problem.architecture.path_to("C"), rules, perfect=False)
@@ -349,7 +360,7 @@ def test_the_order_of_spaces_and_the_size_of_blocks_do_not_change_the_answer(pro
     assert other.candidates == usual.candidates
     assert len(other.front) == len(usual.front)
     for ours, theirs in zip(other.front, usual.front, strict=True):
-        assert ours.key == pytest.approx(theirs.key, rel=CLOSE)
+        assert ours.key[:2] == pytest.approx(theirs.key[:2], rel=CLOSE)
 
 
 @law(problems(most=6), st.sampled_from(SINGLE), share=0.5)
