@@ -10,7 +10,6 @@ stays a product. Slower than `model.digits`, for one candidate at a time, and it
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,8 +21,8 @@ from einloom.model.digits import Motion, Sums
 from einloom.model.structure import Mode
 from einloom.workloads.sized import Dim
 
-LARGEST = 4_000_000
-"""Most digits values, or elements of one tile union, that are listed before the group is refused."""
+LARGEST = 1_000_000
+"""Most digit values, or elements of one tile union, that are listed before the group is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,8 @@ class _Moments:
     length: Array
 
 
-Pair = tuple[int, int]
+Pairs = Array
+"""Transitions as (step before, step after). Shape ``(transitions, 2)``."""
 _Box = list[tuple[int, int]]
 
 
@@ -91,26 +91,21 @@ class _ListedRank:
         grid = np.indices(bounds).reshape(len(bounds), -1).T if bounds else np.zeros((1, 0), dtype=np.int64)
         return np.asarray(grid[valid])
 
-    def wraps(self, k: int) -> list[Pair]:
-        """(step before, step after) for each period of the first ``k`` temporal loops."""
+    def wraps(self, k: int) -> Pairs:
+        """(step before, step after) for each period of the first ``k`` temporal loops: its last step and its first."""
         heads = self.index[:, :k]
         new = np.ones(len(heads), dtype=bool)
         new[1:] = (heads[1:] != heads[:-1]).any(axis=1)
         firsts = np.flatnonzero(new)
         lasts = np.append(firsts[1:], len(heads)) - 1
-        return list(zip(lasts.tolist(), firsts.tolist(), strict=True))
+        return np.stack([lasts, firsts], axis=1)
 
-    def moves(self, k: int) -> list[Pair]:
+    def moves(self, k: int) -> Pairs:
         """(step before, step after) for each step of temporal loop ``k``."""
         periods = self.wraps(k + 1)
-        pairs = []
-        for (last, _), (_, first) in itertools.pairwise(periods):
-            if (self.index[last, :k] == self.index[first, :k]).all():
-                pairs.append((last, first))
-        return pairs
-
-    def at(self, step: int, origin: int) -> _Moments:
-        return _Moments(self.starts[step] - origin, self.lengths[step])
+        pairs = np.stack([periods[:-1, 0], periods[1:, 1]], axis=1)
+        heads = self.index[:, :k]
+        return np.asarray(pairs[(heads[pairs[:, 0]] == heads[pairs[:, 1]]).all(axis=1)])
 
 
 class Group:
@@ -138,24 +133,24 @@ class Group:
     def motion(self) -> Motion:
         wrap = tuple(self._sum(self._wrap_pairs(k)) for k in range(len(self._loops) + 1))
         step = tuple(self._sum(self._step_pairs(k)) for k in range(len(self._loops)))
-        ends = {var: [(len(rank.index) - 1, 0)] for var, rank in self._ranks.items()}
+        ends = {var: np.array([[len(rank.index) - 1, 0]]) for var, rank in self._ranks.items()}
         edge = self._sum(ends)
-        every = {var: [(i, i) for i in range(len(rank.index))] for var, rank in self._ranks.items()}
+        every = {var: np.arange(len(rank.index))[:, None].repeat(2, axis=1) for var, rank in self._ranks.items()}
         return Motion(edge.after, edge.before, wrap, step, self._sum(every).after)
 
     def _outer(self, k: int, var: str) -> int:
         return sum(1 for _, name in self._loops[:k] if name == var)
 
-    def _wrap_pairs(self, k: int) -> dict[str, list[Pair]]:
+    def _wrap_pairs(self, k: int) -> dict[str, Pairs]:
         return {var: rank.wraps(self._outer(k, var)) for var, rank in self._ranks.items()}
 
-    def _step_pairs(self, k: int) -> dict[str, list[Pair]]:
+    def _step_pairs(self, k: int) -> dict[str, Pairs]:
         stepping = self._loops[k][1]
         pairs = self._wrap_pairs(k)
         pairs[stepping] = self._ranks[stepping].moves(self._outer(k, stepping))
         return pairs
 
-    def _sum(self, pairs: dict[str, list[Pair]]) -> Sums:
+    def _sum(self, pairs: dict[str, Pairs]) -> Sums:
         """The four sums over all combinations of transitions, translations of each other once."""
         kinds = [self._kinds(var, pairs[var]) for var in self._ranks]
         totals = [0, 0, 0, 0]
@@ -170,17 +165,18 @@ class Group:
                 totals[i] += weight * value
         return Sums(*(_one(total) for total in totals))
 
-    def _kinds(self, var: str, pairs: list[Pair]) -> dict[object, tuple[tuple[_Moments, _Moments], int]]:
-        rank = self._ranks[var]
-        counted: Counter[object] = Counter()
-        examples: dict[object, tuple[_Moments, _Moments]] = {}
-        for before, after in pairs:
-            origin = int(rank.starts[after].min())
-            moments = (rank.at(before, origin), rank.at(after, origin))
-            key = tuple(array.tobytes() for m in moments for array in (m.start, m.length))
-            counted[key] += 1
-            examples.setdefault(key, moments)
-        return {key: (examples[key], times) for key, times in counted.items()}
+    def _kinds(self, var: str, pairs: Pairs) -> dict[object, tuple[tuple[_Moments, _Moments], int]]:
+        """Transitions of one rank that are translations of each other: an example and their number."""
+        if not len(pairs):
+            return {}
+        rank, before, after = self._ranks[var], pairs[:, 0], pairs[:, 1]
+        origin = rank.starts[after].min(axis=(1, 2))[:, None, None]
+        parts = (rank.starts[before] - origin, rank.lengths[before], rank.starts[after] - origin, rank.lengths[after])
+        rows = np.concatenate([part.reshape(len(pairs), -1) for part in parts], axis=1)
+        return {
+            rows[i].tobytes(): ((_Moments(parts[0][i], parts[1][i]), _Moments(parts[2][i], parts[3][i])), int(times))
+            for i, times in zip(*_distinct(rows), strict=True)
+        }
 
     def _compare(self, moments: list[tuple[_Moments, _Moments]]) -> tuple[int, int, int, int]:
         """(after, stays, before, stays_back) of one transition, summed over the instances that do not share."""
@@ -219,6 +215,18 @@ class Group:
             ]
             total += _overlap(boxes, [None] * len(boxes))[0]
         return _one(total)
+
+
+def _distinct(rows: Array) -> tuple[Array, Array]:
+    """The place of one row of each kind, and how many there are of it.
+
+    Rows are told apart by a checksum, which is fast to sort, and compared; where two kinds share one, by themselves.
+    """
+    weights = np.random.default_rng(0).integers(1, 2**62, size=rows.shape[1])
+    _, first, kind, times = np.unique(rows @ weights, return_index=True, return_inverse=True, return_counts=True)
+    if not (rows == rows[first[kind]]).all():
+        _, first, times = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    return first, times
 
 
 def _one(value: int) -> Array:
