@@ -46,11 +46,11 @@ def parse_bound(text: str) -> Bound:
         number, name, operator = match.groups()
         tokens.append((int(number) if number else name or operator, match.start(match.lastindex or 0)))
         position = match.end()
-    if len(tokens) % 2 == 0:
-        raise _bad(text, len(text))
     for i, (token, at) in enumerate(tokens):
         if (token in ("*", "/")) != (i % 2 == 1):
             raise _bad(text, at)
+    if len(tokens) % 2 == 0:
+        raise _bad(text, len(text))
     first = tokens[0][0]
     if len(tokens) == 1 and isinstance(first, int):
         return _checked(first)
