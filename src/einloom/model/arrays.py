@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -20,6 +21,17 @@ EXACT_FLOAT = 2**53
 def exact(values: Array, largest: float) -> Array:
     """``values`` in a type in which integers up to ``largest`` are exact: int64, or Python integers (slower)."""
     return values.astype(object) if largest >= SAFE else values.astype(np.int64, copy=False)
+
+
+@functools.cache
+def keep_freed_pages() -> None:
+    """Let the allocator keep what batches free, once a process: else half of their time goes into page faults.
+
+    glibc gives freed memory back to the system above a threshold, and raises that threshold to twice the size of any
+    mapped block that is freed (mallopt(3), M_MMAP_THRESHOLD). One block of 16 MB is larger than what a batch holds.
+    Without glibc this does nothing. Measured: 1 M candidates of a GEMM from 0.20 to 0.08 CPU s.
+    """
+    np.empty(2**21).fill(0.0)
 
 
 def ceil_div(a: Array, b: Array) -> Array:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from einloom.arch.tree import Fanout
-from einloom.model.arrays import EXACT_FLOAT, Array, exact
+from einloom.model.arrays import EXACT_FLOAT, Array, exact, keep_freed_pages
 from einloom.model.perfect import is_plain
 from einloom.model.structure import Holder, Link, Mode, Slot, Structure
 from einloom.model.traffic import Batch, link_words, touched_words
@@ -44,6 +44,7 @@ def batch_of(structure: Structure, bounds: Array) -> Batch:
     Args:
         bounds: Shape ``(candidates, loops)``, integers of at least 1; per rank the product covers its size.
     """
+    keep_freed_pages()
     columns = np.ascontiguousarray(bounds.T)
     places = [[i for i, slot in enumerate(structure.slots) if slot.variable == var] for var in structure.extents]
     covered = [math.prod((columns[i].astype(float) for i in loops), start=np.ones(len(bounds))) for loops in places]
@@ -88,7 +89,7 @@ def count(batch: Batch, level: int | None = None) -> Iterator[tuple[int, Holder,
 def _holder_counts(batch: Batch, incoming: Link | None, outgoing: Link) -> Counts:
     structure = batch.structure
     access = structure.einsum.accesses[outgoing.access]
-    zero = np.zeros_like(batch.like)
+    zero = batch.zero
     occupied = occupancy(batch, outgoing.access, outgoing.outer)
     inward = link_words(batch, outgoing, outgoing.merged)
     if access.role == "input":

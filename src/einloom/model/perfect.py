@@ -67,11 +67,11 @@ def delivered_words(
     """Words between the innermost holder and a compute, which holds nothing: every step takes them anew."""
     relevant = access.variables
     if is_plain(access):
-        words = np.full_like(bounds[0], einsum.size(access))
+        words: Array | int = einsum.size(access)
         for slot, mode, bound in zip(slots, modes, bounds, strict=True):
             if slot.variable not in relevant and mode != Mode.SHARED:
-                words = words * bound
-        return words
+                words = bound * words
+        return _filled(words, bounds)
     tile, offsets = _tile_and_offsets(access, slots, modes, bounds)
     points = reduce(np.multiply, (union(tile[d] * 0 + 1, offsets[d]) for d in range(len(access.dims))))
     for mode, bound in zip(modes, bounds, strict=True):
@@ -84,17 +84,22 @@ def _plain_words(
     einsum: SizedEinsum, access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]
 ) -> Array:
     relevant = access.variables
-    words = np.full_like(bounds[0], einsum.size(access))
+    words: Array | int = einsum.size(access)
     moving = None  # whether some relevant loop further in iterates
     for slot, mode, bound in zip(reversed(slots), reversed(modes), reversed(bounds), strict=True):
         if slot.variable in relevant:
             if mode == Mode.TIME:
                 moving = bound > 1 if moving is None else moving | (bound > 1)
         elif mode == Mode.EACH:
-            words = words * bound
+            words = bound * words
         elif mode == Mode.TIME and moving is not None:
-            words = words * np.where(moving, bound, 1)
-    return words
+            words = np.where(moving, bound, 1) * words
+    return _filled(words, bounds)
+
+
+def _filled(words: Array | int, bounds: Sequence[Array]) -> Array:
+    """A count that no bound entered as an array."""
+    return np.full_like(bounds[0], words) if isinstance(words, int) else words
 
 
 def _windowed_words(access: Access, slots: Sequence[Slot], modes: Modes, bounds: Sequence[Array]) -> Array:

@@ -56,6 +56,11 @@ class Batch:
         return np.ones_like(self.bounds[0])
 
     @cached_property
+    def zero(self) -> Array:
+        """Zeros. Never written to."""
+        return np.zeros_like(self.bounds[0])
+
+    @cached_property
     def places(self) -> dict[str, tuple[int, ...]]:
         """Slots of the loops of each rank variable, outermost first."""
         slots = enumerate(self.structure.slots)
