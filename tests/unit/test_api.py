@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 import einloom as el
+from einloom.api import load_study_plan
 
 GEMM = "designs/peer16_gemm.yaml"
 BERT = "designs/systolic_bert.yaml"
@@ -172,3 +173,9 @@ def test_a_study_from_python_is_the_study_of_the_command_line(tmp_path, monkeypa
     figure, table = el.plot(found, "latency_s", "energy_j", tmp_path / "front.pdf")
     assert figure.is_file()
     assert table.is_file()
+
+
+def test_a_study_depends_on_the_files_that_a_network_names():
+    plan, _ = load_study_plan("search/bert_systolic.yaml")
+    names = [name for name, _ in plan.files]
+    assert any(name.endswith("workloads/encoder_layer.yaml") for name in names), names

@@ -115,6 +115,9 @@ class _Loader:
         self._used[file] = self._known[file].text
         return self._known[file]
 
+    def _workload(self, document: Document) -> Workload:
+        return load_workload(document, open_file=self.read)
+
     def load(self, document: Document, mapping_file: str | FilePath | None, beside: FilePath | None) -> LoadedDesign:
         for part in PARTS:
             if part in self.settings and isinstance(document.data, dict):
@@ -122,7 +125,7 @@ class _Loader:
                 document = document.with_value((part,), self.settings[part], origin)
         data = document.data if isinstance(document.data, dict) else {}
         self._try(lambda: _check_keys(document))
-        workload = self._part("workload", document, beside, load_workload)
+        workload = self._part("workload", document, beside, self._workload)
         architecture = self._part("architecture", document, beside, load_architecture)
         if mapping_file is not None:
             mapping = self._try(lambda: self._from_file("mapping", str(find(mapping_file)), load_mapping))

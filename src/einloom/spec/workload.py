@@ -7,7 +7,7 @@ part's own ranks win; a part that names a file gets the network's, then those th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path as FilePath
@@ -52,7 +52,7 @@ def read_workload(file: str | FilePath, ranks: Mapping[str, int] | None = None) 
     """
     document = read(file)
     _check_file(document)
-    reader = _Reader(document, ())
+    reader = _Reader(document, (), read)
     overrides = _Inherited(ranks=dict(ranks or {}), overrides=True)
     workload = reader.block(document.data["workload"], ("workload",), overrides)
     unknown = [rank for rank in overrides.ranks if ("ranks", rank) not in overrides.used]
@@ -65,10 +65,15 @@ def read_workload(file: str | FilePath, ranks: Mapping[str, int] | None = None) 
     return reader.finish(workload)
 
 
-def load_workload(document: Document, path: Path = ("workload",)) -> Workload:
+def load_workload(
+    document: Document, path: Path = ("workload",), open_file: Callable[[str], Document] = read
+) -> Workload:
     """The workload that stands at ``path`` of ``document`` (its data may have been edited since it was read).
 
     Paths of other files in ``parts`` are relative to the document's file.
+
+    Args:
+        open_file: Reads those files; a caller that wants to know of them gives its own.
 
     Raises:
         SpecError: With every problem of the block, in file order.
@@ -76,7 +81,7 @@ def load_workload(document: Document, path: Path = ("workload",)) -> Workload:
     data = value_at(document.data, path)
     if data is None:
         document.fail([Problem("is missing", "add `workload:` with ranks and a cascade", path)])
-    reader = _Reader(document, ())
+    reader = _Reader(document, (), open_file)
     return reader.finish(reader.block(data, path, _Inherited()))
 
 
@@ -122,8 +127,8 @@ def _check_file(document: Document) -> None:
 class _Reader:
     """One document; collects problems as it goes, ``finish`` raises them."""
 
-    def __init__(self, document: Document, above: tuple[FilePath, ...]) -> None:
-        self.document, self.above = document, above
+    def __init__(self, document: Document, above: tuple[FilePath, ...], open_file: Callable[[str], Document]) -> None:
+        self.document, self.above, self.open_file = document, above, open_file
         self.problems: list[Problem] = []
         self.known: set[str] = set()
 
@@ -228,9 +233,9 @@ class _Reader:
         ranks = {**inherited.ranks, **_resolved(spec.ranks, inherited.ranks)}
         handed = replace(inherited, ranks=ranks, overrides=True, used=set())
         try:
-            document = read(file)
+            document = self.open_file(str(file))
             _check_file(document)
-            reader = _Reader(document, above)
+            reader = _Reader(document, above, self.open_file)
             workload = reader.finish(reader.block(document.data["workload"], ("workload",), handed))
         except SpecError as error:
             self.problems += seen_from(error, (*path, "workload"))
