@@ -78,7 +78,7 @@ def is_countable(case: Case) -> bool:
 # -- the closed form is what happens
 
 
-@law(cases())
+@law(cases(), share=4)
 def test_the_closed_form_counts_what_the_reference_executes(case):
     executed = {key: tuple(getattr(c, kind) for kind in KINDS) for key, c in walked(case).counts.items()}
     assert counted(case) == executed
@@ -122,10 +122,19 @@ def _busy(case: Case, executed, memory: Memory, rate: Amount, directions) -> Fra
 def test_words_over_every_fanout_are_those_of_the_reference(case):
     batch, executed = batch_of(case), walked(case)
     for link in batch.structure.links:
-        output = case.einsum.accesses[link.access].role == "output"
-        for place, words in counts.hops(batch, link):
+        for place, inward, outward in counts.hops(batch, link):
             found = executed.links[case.path[place].name, link.access]
-            assert int(words[0]) == (found.outward if output else found.inward)
+            assert (int(inward[0]), int(outward[0])) == (found.inward, found.outward)
+
+
+@law(cases())
+def test_link_energy_is_that_of_the_words_that_the_reference_moves(case):
+    """Operands and returning partial sums on the way in, results on the way out."""
+    energy = sum(
+        (link.inward + link.outward) * next(level.link_energy_pj for level in case.path if level.name == fanout)
+        for (fanout, _), link in walked(case).links.items()
+    )
+    assert evaluated(case).links_energy_pj == pytest.approx(energy, rel=1e-12)
 
 
 @law(cases())

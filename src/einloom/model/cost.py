@@ -192,12 +192,10 @@ class Priced:
         if not any(isinstance(level, Fanout) and level.link_energy_pj for level in structure.path):
             return total
         for link in structure.links:
-            returned = self.usage.get((link.inner.level, link.access))
-            back = returned.fills if returned and self.access(link.access).role == "output" else 0
-            for place, words in counts.hops(self.batch, link):
+            for place, inward, outward in counts.hops(self.batch, link):
                 fanout = structure.path[place]
                 assert isinstance(fanout, Fanout)
-                total = total + (words + back).astype(float) * fanout.link_energy_pj
+                total = total + (inward + outward).astype(float) * fanout.link_energy_pj
         return total
 
     @cached_property

@@ -258,16 +258,25 @@ def single_instances(batch: Batch, above: int) -> Iterator[Batch]:
         yield replace(batch, instance=dict(combination))
 
 
-def hops(batch: Batch, link: Link) -> Iterator[tuple[int, Array]]:
-    """(place, words) for each fanout that ``link`` crosses: one word and hop for every child that a word passes.
+def hops(batch: Batch, link: Link) -> Iterator[tuple[int, Array, Array]]:
+    """(place, words in, words out) of each fanout that ``link`` crosses; every child that a word passes is one hop.
 
-    Inputs: deliveries to the children of the fanout (those that share further in are one); outputs: what leaves them.
+    In: deliveries to the children of the fanout (those that share further in are one), of an output the partial sums
+    that come back. Out: results and drained partial sums that leave the children.
     """
     structure = batch.structure
     access = structure.einsum.accesses[link.access]
-    sharing = structure.sharing(access, link.outer, link.inner)
+    zero = np.zeros_like(batch.like)
+    inward, outward = (structure.sharing(access, link.outer, link.inner, way_in) for way_in in (True, False))
     for place in range(link.outer.level + 1, link.inner.level):
-        if isinstance(structure.path[place], Fanout):
-            modes = structure.modes(link.inner, [other for other in sharing if other > place])
-            words = link_words(batch, link, modes)
-            yield place, words.departures if access.role == "output" else words.arrivals
+        if not isinstance(structure.path[place], Fanout):
+            continue
+        modes = structure.modes(link.inner, [other for other in inward if other > place])
+        if access.role == "input":
+            yield place, link_words(batch, link, modes).arrivals, zero
+            continue
+        leaving = structure.modes(link.inner, [other for other in outward if other > place])
+        back = zero
+        if link.inner.level < len(structure.path) - 1:
+            back = link_words(batch, link, modes).arrivals - touched_words(batch, access, modes)
+        yield place, back, link_words(batch, link, leaving).departures

@@ -121,15 +121,16 @@ class Structure:
 
     def _link(self, access: int, outer: Holder, inner: Holder) -> Link:
         what = self.einsum.accesses[access]
-        return Link(access, outer, inner, self.modes(inner), self.modes(inner, self.sharing(what, outer, inner)))
+        merging = self.sharing(what, outer, inner, inward=what.role == "input")
+        return Link(access, outer, inner, self.modes(inner), self.modes(inner, merging))
 
-    def sharing(self, access: Access, outer: Holder, inner: Holder) -> frozenset[int]:
-        """Places of the fanouts between two holders over which ``access`` shares its transfers."""
+    def sharing(self, access: Access, outer: Holder, inner: Holder, inward: bool) -> frozenset[int]:
+        """Places of the fanouts between two holders over which ``access`` shares what goes in, or what comes out."""
         return frozenset(
             place
             for place in range(outer.level + 1, inner.level)
             if isinstance(level := self.path[place], Fanout)
-            and applies(level.reduce if access.role == "output" else level.multicast, self.einsum, access.tensor)
+            and applies(level.multicast if inward else level.reduce, self.einsum, access.tensor)
         )
 
     def modes(self, inner: Holder, shared: Iterable[int] = ()) -> Modes:

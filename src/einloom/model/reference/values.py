@@ -124,9 +124,7 @@ class Evaluation:
             case Call():
                 return self._apply(node.operator, [self._value(part, point) for part in node.arguments])
             case Binary():
-                return self._apply(
-                    node.operator, [self._value(node.left, point), self._value(node.right, point)]
-                )
+                return self._apply(node.operator, [self._value(node.left, point), self._value(node.right, point)])
             case Negation():
                 return -self._value(node.argument, point)
 
