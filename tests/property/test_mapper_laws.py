@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -22,9 +23,12 @@ from einloom.arch.tree import UNLIMITED, Amount, Architecture, Compute, Fanout, 
 from einloom.errors import MappingError
 from einloom.mapper import OBJECTIVES, Mapper
 from einloom.mapper import search as search_module
+from einloom.mapper.bounds import bounds_in, structure_for, tensor_shares
 from einloom.mapper.search import search
 from einloom.mapper.space import declare
 from einloom.mappings import Bind, Hold, Loop, Nest, Spatial, parse_node
+from einloom.model import counts
+from einloom.model.cost import Priced
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.result import EinsumResult
 from einloom.workloads.cascade import Cascade
@@ -273,6 +277,25 @@ def test_no_mapping_of_the_declared_space_beats_the_answer(problem, objective, d
     answer = problem.answer(objective)
     assert answer or not results
     assert all(score(answer[0], objective) <= score(result, objective) * (1 + CLOSE) for result in results)
+
+
+@law(problems(most=4), share=0.5)
+def test_the_bound_of_a_tensor_is_at_most_its_cost_in_every_order(problem):
+    """What prunes the search never excludes the best: energy, and cycles of every port, tiling by tiling."""
+    rules = problem.architecture.rules_for(problem.einsum)
+    spaces, _ = declare(problem.einsum, problem.architecture.path_to("C"), rules, perfect=False)
+    part = spaces[0]
+    rows = np.stack(np.unravel_index(np.arange(min(part.tilings, 40)), [len(c) for c in part.chains.values()]), axis=1)
+    for tensor, holdings in part.holdings.items():
+        shares = tensor_shares(problem.architecture, part, tensor, rows)
+        for holding, share in zip(holdings, shares, strict=True):
+            for order in itertools.product(*part.orders):
+                structure = structure_for(part, order, {tensor: holding})
+                batch = counts.batch_of(structure, bounds_in(part, structure, rows))
+                priced = Priced(problem.architecture, batch)
+                assert (share.energy_pj <= sum(priced.memory_energy_pj.values()) * (1 + CLOSE)).all()
+                for place, busy in priced.port_cycles.items():
+                    assert (np.max(share.port_cycles[place], axis=0) <= busy * (1 + CLOSE)).all()
 
 
 # -- the answer is what it says

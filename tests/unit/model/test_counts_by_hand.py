@@ -143,3 +143,15 @@ def test_a_clipped_window_too_large_to_list_is_refused_not_estimated():
     nest = "DRAM holds I, W, O; for p in 1000001; GLB holds I; for p in 2; for r in 2; MAC"
     with pytest.raises(MappingError, match="counting this clipped nest exactly would list"):
         evaluated("O[p] = sum{r}(I[p+r] * W[r])", {"P": 2000001, "R": 2}, nest, DRAM, GLB)
+
+
+def test_an_instance_that_falls_idle_gives_its_sums_back_by_itself():
+    """k = 0, 1 on the first lane, 2 on the second, which idles in the second step and drops its sum: it alone leaves
+    then, and the sum of the first lane at the end. Together they would be one update."""
+    nest = "DRAM holds A, Z; spatial F.X k in 2; for k in 2; Reg holds Z; MAC"
+    register = Memory(name="Reg")
+    for size, updates in ((3, 2), (4, 1)):
+        result = evaluated("Z[] = sum{k}(A[k])", {"K": size}, nest, DRAM, Fanout(name="F", axes={"X": 2}), register)
+        z = result.memories["DRAM"].tensors["Z"]
+        assert (z.updates, z.reads) == (updates, updates - 1)
+        assert result.memories["Reg"].tensors["Z"].drains == 2
