@@ -2,8 +2,8 @@
 
 Given the tiling, what one tensor moves depends on its own holders and on the loop orders only. In the order that suits
 it best it moves least, so the sum over tensors of these minima bounds every order from below, whatever else is held;
-and occupancy does not depend on the order at all. A tensor with a sliding window has no single best order: it
-counts as free.
+and occupancy does not depend on the order at all. A tensor with a sliding window, or one that is read
+twice, has no single best order: it counts as free.
 """
 
 from __future__ import annotations
@@ -77,9 +77,10 @@ def _share(architecture: Architecture, batch: Batch, tilings: int) -> Share:
     occupied: dict[int, Array] = {}
     for index, holder, found in counts.count(batch):
         access, memory = structure.einsum.accesses[index], structure.memory(holder)
-        windowed = any(len(dim) > 1 for dim in access.dims)
+        twice = sum(other.tensor == access.tensor for other in structure.einsum.accesses) > 1
+        free = twice or any(len(dim) > 1 for dim in access.dims)
         reads, writes = found.reads.astype(float), found.writes.astype(float)
-        if windowed:
+        if free:
             reads, writes = reads * 0, writes * 0
         words = 1.0 if memory.word_bits is None else float(access.bits / memory.word_bits)
         energy = energy + words * (reads * memory.read_energy_pj + writes * memory.write_energy_pj)

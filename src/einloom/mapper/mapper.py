@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from einloom.arch.rules import EinsumRules
-from einloom.arch.tree import Architecture, Compute, Level
+from einloom.arch.tree import Architecture, Compute, Fanout, Level, Memory, Share
 from einloom.errors import MappingError, Problem
 from einloom.mapper.compulsory import gap_to_compulsory
 from einloom.mapper.partial import fill
@@ -16,6 +16,7 @@ from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
 from einloom.mappings.legality import check
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.result import EinsumResult
+from einloom.model.structure import applies
 from einloom.workloads.sized import SizedEinsum
 
 
@@ -63,7 +64,7 @@ class Mapper:
         """
         rules = self._architecture.rules_for(einsum)
         flat = einsum.flattened(rules.flatten) if rules.flatten else einsum
-        key = (flat.shape_key, _positional(flat, rules))
+        key = (flat.shape_key, _positional(self._architecture, flat, rules))
         if key not in self._known or not self._reuse:
             self._known[key] = (flat, self._search(einsum, flat, rules))
         model, mapped = self._known[key]
@@ -185,7 +186,7 @@ def _rename(nodes: Nodes, variables: Mapping[str, str], tensors: Mapping[str, st
     return tuple(renamed)
 
 
-def _positional(einsum: SizedEinsum, rules: EinsumRules) -> object:
+def _positional(architecture: Architecture, einsum: SizedEinsum, rules: EinsumRules) -> object:
     """The rules with variables and tensors by position, so that equal Einsums under equal rules have equal keys."""
     order = {var: i for i, var in enumerate(einsum.extents)}
     place: dict[str, int] = {}
@@ -196,8 +197,19 @@ def _positional(einsum: SizedEinsum, rules: EinsumRules) -> object:
         (memory, tuple(t in holding.must for t in place), tuple(holding.allows(t) for t in place))
         for memory, holding in rules.holds.items()
     )
+    switches = tuple(
+        tuple(tuple(applies(which, einsum, tensor) for tensor in place) for which in _switches(level))
+        for level in architecture.walk()
+    )
     whole = tuple(sorted(order[v] for v in rules.whole if v in order))
-    return axes, holds, whole, tuple(place[a.tensor] for a in einsum.accesses)
+    return axes, holds, switches, whole, tuple(place[a.tensor] for a in einsum.accesses)
+
+
+def _switches(level: Level) -> tuple[Share, ...]:
+    """What a level switches on tensor by tensor."""
+    if isinstance(level, Fanout):
+        return level.multicast, level.reduce
+    return (level.double_buffered,) if isinstance(level, Memory) else ()
 
 
 def _select(results: list[EinsumResult], objective: Objective) -> tuple[EinsumResult, ...]:

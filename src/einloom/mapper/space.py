@@ -291,7 +291,7 @@ def _that_fit(
                     needed = _product_of_extents(access, variable, length)
                     width = Fraction(1) if level.capacity.in_words else access.bits
                     fits &= needed * width.numerator / width.denominator <= float(level.capacity.value)
-    return chain[fits] if fits.any() else chain[:1]
+    return chain[fits] if fits.any() else chain
 
 
 def _product_of_extents(access: Access, variable: str, length: Array) -> Array:

@@ -11,8 +11,15 @@ import numpy as np
 
 from einloom.errors import MappingError
 from einloom.model import counts
-from einloom.model.arrays import Array
+from einloom.model.arrays import Array, exact
 from einloom.model.traffic import Batch
+
+ROOM = 2.0**31
+"""A law may multiply what it is told by constants up to this (rows, cycles) without wrapping."""
+
+
+def _roomy(values: Array) -> Array:
+    return exact(values, float(values.max(initial=1)) * ROOM)
 
 
 @dataclass(frozen=True)
@@ -23,14 +30,14 @@ class CountedActivity:
 
     @property
     def steps(self) -> Array:
-        return counts.steps(self.batch)
+        return _roomy(counts.steps(self.batch))
 
     def used(self, fanout: str, axis: str) -> Array:
-        return counts.axis_used(self.batch, fanout, axis)
+        return _roomy(counts.axis_used(self.batch, fanout, axis))
 
     def visits(self, memory: str) -> Array:
         reach = self._reach(memory)
-        return counts.visits(self.batch, reach) if reach is not None else np.zeros_like(self.batch.like)
+        return _roomy(counts.visits(self.batch, reach)) if reach is not None else np.zeros_like(self.batch.like)
 
     def periods(self, memory: str) -> Sequence[tuple[Array, Array]]:
         """Stationary periods by length, the class of the last one last.
@@ -58,7 +65,7 @@ class CountedActivity:
                 f"the tiles of {memory} stay for unequal periods, which its timing law cannot count",
                 "choose bounds that divide the ranks, or do not split a rank around a loop that the tile ignores",
             )
-        return pairs
+        return [(_roomy(many), _roomy(length)) for many, length in pairs]
 
     def _classes(self, variable: str, cut: Array) -> list[tuple[Array, Array]]:
         """(how many, steps inside) of one rank's periods outside ``cut``: full ones, then the last one."""

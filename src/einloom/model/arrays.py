@@ -20,7 +20,7 @@ EXACT_FLOAT = 2**53
 
 def exact(values: Array, largest: float) -> Array:
     """``values`` in a type in which integers up to ``largest`` are exact: int64, or Python integers (slower)."""
-    return values.astype(object) if largest >= SAFE else values.astype(np.int64, copy=False)
+    return values.astype(object) if largest >= SAFE or values.dtype == object else values.astype(np.int64, copy=False)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from einloom.arch.tree import UNLIMITED, Amount, Architecture, Fanout, Memory
 from einloom.errors import MappingError, Problem
 from einloom.model import counts
 from einloom.model.activity import CountedActivity
-from einloom.model.arrays import Array
+from einloom.model.arrays import Array, exact
 from einloom.model.counts import Counts
 from einloom.model.structure import Structure, applies
 from einloom.model.traffic import Batch
@@ -81,7 +81,9 @@ class Priced:
         total = np.zeros_like(self.batch.like)
         for work in structure.einsum.work:
             cycles = structure.compute.operator_cycles(work.operator) * work.count
-            total = total + counts.steps(self.batch, work.variables) * cycles
+            steps = counts.steps(self.batch, work.variables)
+            largest = float(steps.max(initial=1)) * cycles * len(structure.einsum.work)
+            total = total + exact(steps, largest) * cycles
         return total
 
     @cached_property
