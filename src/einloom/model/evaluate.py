@@ -109,7 +109,7 @@ def _useful_cycles(priced: Priced) -> int:
 
 
 def _busiest(busy: Mapping[str, float]) -> str:
-    """The resource with most busy cycles; the compute, then the innermost memory, wins a tie."""
+    """The resource with most busy cycles; the compute, then the outermost memory, wins a tie."""
     return max(busy, key=lambda name: busy[name])
 
 
