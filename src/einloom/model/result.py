@@ -156,7 +156,6 @@ class Evaluation:
             "energy_pj": self.energy_pj,
             "power_w": self.power_w,
             "cycles": float(self.cycles),
-            "operations": float(self.operations),
             "utilization": max(self.utilization.values(), default=0.0),
         }
         return found if self.area_um2 is None else {**found, "area_um2": self.area_um2}

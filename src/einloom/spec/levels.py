@@ -26,7 +26,7 @@ Size = tuple[Number, bool]
 _LEVEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TENSOR = re.compile(r"[A-Z][A-Za-z0-9_]*")
 _VARIABLE = re.compile(r"[a-z][A-Za-z0-9_]*")
-_RESERVED = ("for", "spatial", "forward", "holds", "auto")
+_RESERVED = ("for", "spatial", "forward", "holds", "auto", "links", "leakage")
 
 
 def check_name(value: Any) -> str:
@@ -38,7 +38,7 @@ def check_name(value: Any) -> str:
             f"{show(value)} is not a name", "a name is letters, digits and _, and starts with a letter"
         )
     if value in _RESERVED:
-        raise Invalid(f"{show(value)} is a word of the mapping notation", "take another name")
+        raise Invalid(f"{show(value)} is a word of the mapping notation or of results", "take another name")
     return value
 
 
