@@ -1,7 +1,7 @@
 """Every error that einloom raises on purpose, on one screen.
 
-Low-level code raises what it knows: a ``Fault`` says what is wrong, *where inside its own object*, and what is
-allowed. The edge that read the file (``einloom.spec``) turns faults into ``Problem`` lines with file, line and column.
+Low-level code raises what it knows: a ``Problem`` says what is wrong, *where inside its own object*, and what is
+allowed. The edge that read the file (``einloom.spec``) adds file, line and column.
 """
 
 from __future__ import annotations

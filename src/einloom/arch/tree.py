@@ -19,10 +19,6 @@ Share = bool | frozenset[str]
 """All tensors, none, or exactly these."""
 
 
-def shares(which: Share, tensor: str) -> bool:
-    return which if isinstance(which, bool) else tensor in which
-
-
 @dataclass(frozen=True, slots=True)
 class Amount:
     """A capacity or a rate (per cycle).
