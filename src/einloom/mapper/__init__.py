@@ -4,8 +4,8 @@
 and maps equal ones once.
 """
 
+from einloom.mapper.found import OBJECTIVES
 from einloom.mapper.mapper import Mapped, Mapper
 from einloom.mapper.partial import has_auto
-from einloom.mapper.search import OBJECTIVES
 
 __all__ = ["OBJECTIVES", "Mapped", "Mapper", "has_auto"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from einloom.arch.tree import UNLIMITED, Architecture, Compute, Fanout, Level, Memory
-from einloom.mapper.search import Objective
+from einloom.mapper.found import Objective
 from einloom.model.result import EinsumResult
 from einloom.workloads.sized import Access, SizedEinsum
 

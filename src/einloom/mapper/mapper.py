@@ -9,8 +9,9 @@ from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Compute, Fanout, Level, Memory, Share
 from einloom.errors import MappingError, Problem
 from einloom.mapper.compulsory import gap_to_compulsory
+from einloom.mapper.found import Found, Objective
 from einloom.mapper.partial import fill
-from einloom.mapper.search import Found, Objective, search
+from einloom.mapper.search import search
 from einloom.mapper.space import NARROWINGS, declare
 from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
 from einloom.mappings.legality import check

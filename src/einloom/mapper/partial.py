@@ -14,7 +14,8 @@ import numpy as np
 
 from einloom.arch.tree import Architecture, Fanout, Level
 from einloom.errors import MappingError
-from einloom.mapper.search import BLOCK, Found, Objective, keeper
+from einloom.mapper.found import Found, Objective
+from einloom.mapper.search import BLOCK, keeper
 from einloom.mapper.space import divisors
 from einloom.mappings import AUTO, Loop, Nodes, Spatial
 from einloom.model.arrays import Array

@@ -12,59 +12,25 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import dataclass
 
 import numpy as np
 
 from einloom.arch.tree import Architecture, Memory
 from einloom.errors import MappingError
 from einloom.mapper.bounds import Share, bounds_in, structure_for, tensor_shares
+from einloom.mapper.found import Candidate, Found, Objective
 from einloom.mapper.space import Holding, Order, Space
 from einloom.mappings import Nodes
 from einloom.model import counts
 from einloom.model.arrays import Array
 from einloom.model.cost import Priced, bit_parts
 
-Objective = Literal["energy", "latency", "edp", "pareto"]
-OBJECTIVES: tuple[str, ...] = get_args(Objective)
-
 BLOCK = 16_384
 """Tilings at a time: arrays of this length stay in the second-level cache."""
 
 SLACK = 1 - 1e-9
 """Bounds are sums in another order than costs: a bound counts as below where it is within rounding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One costed nest; ``key`` orders candidates by the objective and its tie-breaks."""
-
-    key: tuple[float, ...]
-    cycles: float
-    energy_pj: float
-    nodes: Nodes
-
-
-@dataclass
-class Found:
-    """What a search returns.
-
-    Attributes:
-        front: The best candidate, or the latency-energy front sorted by cycles; empty when nothing fits.
-        candidates: Size of the space.
-        costed: Candidates that the bounds did not exclude.
-        complete: Whether every candidate was costed or excluded.
-        bound: What nothing that was left out can beat, in the objective; 0 when complete.
-        smallest: For each memory that excluded a whole choice of holders: (least bits or words needed, capacity).
-    """
-
-    front: tuple[Candidate, ...] = ()
-    candidates: int = 0
-    costed: int = 0
-    complete: bool = True
-    bound: float = 0.0
-    smallest: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def search(

@@ -1,0 +1,42 @@
+"""What a search of one Einsum is asked for, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from einloom.mappings import Nodes
+
+Objective = Literal["energy", "latency", "edp", "pareto"]
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One costed nest; ``key`` orders candidates by the objective and its tie-breaks."""
+
+    key: tuple[float, ...]
+    cycles: float
+    energy_pj: float
+    nodes: Nodes
+
+
+@dataclass
+class Found:
+    """What a search returns.
+
+    Attributes:
+        front: The best candidate, or the latency-energy front sorted by cycles; empty when nothing fits.
+        candidates: Size of the space.
+        costed: Candidates that the bounds did not exclude.
+        complete: Whether every candidate was costed or excluded.
+        bound: What nothing that was left out can beat, in the objective; 0 when complete.
+        smallest: For each memory that excluded a whole choice of holders: (least bits or words needed, capacity).
+    """
+
+    front: tuple[Candidate, ...] = ()
+    candidates: int = 0
+    costed: int = 0
+    complete: bool = True
+    bound: float = 0.0
+    smallest: dict[str, tuple[float, float]] = field(default_factory=dict)
