@@ -8,6 +8,8 @@ product counts do not price exactly), in the time and within 1 GiB. A second sec
 deadline and holds the gap that they state to the known optimum.
 
 Machines: peer16 is ``arch/peer16.yaml``; -ws lets X carry one rank, Y another, and registers hold the weights alone.
+tpu_like is ``arch/tpu_like.yaml``, which is wider than the machine on record (rows carry input channels only): its rows
+may carry the taps of a filter as well.
 """
 
 from __future__ import annotations
