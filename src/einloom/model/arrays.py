@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+Count = Array | int
+"""An integer for each candidate, or the integer of one candidate (ten times faster than an array of one entry)."""
+
 SAFE = 2.0**62
 """int64 up to here."""
 
@@ -34,7 +37,7 @@ def keep_freed_pages() -> None:
     np.empty(2**21).fill(0.0)
 
 
-def ceil_div(a: Array, b: Array) -> Array:
+def ceil_div(a: Count, b: Count) -> Count:
     return -(-a // b)
 
 

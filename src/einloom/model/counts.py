@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -242,20 +243,21 @@ def single_instances(batch: Batch, above: int) -> Iterator[Batch]:
 
     Instances whose spatial digit is below, at, or above that of the last index behave alike, digit by digit.
     """
-    choices = []
-    for i in batch.structure.spatial(above):
-        slot, bound = batch.structure.slots[i], batch.bounds[i]
-        inner = np.ones_like(bound)
-        for later in range(i + 1, len(batch.structure.slots)):
-            if batch.structure.slots[later].variable == slot.variable:
-                inner = inner * batch.bounds[later]
-        cut = ((batch.structure.extents[slot.variable] - 1) // inner) % bound
-        kinds = [np.zeros_like(bound), cut, np.minimum(cut + 1, bound - 1)]
-        choices.append(
-            [(i, kind) for n, kind in enumerate(kinds) if not any(np.array_equal(kind, k) for k in kinds[:n])]
-        )
+    choices = [
+        [(i, kind) for kind in batch.once(("kinds", i), partial(_kinds, batch, i))]
+        for i in batch.structure.spatial(above)
+    ]
     for combination in itertools.product(*choices):
         yield replace(batch, instance=dict(combination))
+
+
+def _kinds(batch: Batch, loop: int) -> list[Array]:
+    """Indices along one spatial loop that stand for all."""
+    variable, bound = batch.structure.slots[loop].variable, batch.bounds[loop]
+    inner = math.prod((batch.bounds[later] for later in batch.places[variable] if later > loop), start=batch.one)
+    cut = ((batch.structure.extents[variable] - 1) // inner) % bound
+    kinds = [batch.zero, cut, np.minimum(cut + 1, bound - 1)]
+    return [kind for n, kind in enumerate(kinds) if not any(np.array_equal(kind, k) for k in kinds[:n])]
 
 
 def hops(batch: Batch, link: Link) -> Iterator[tuple[int, Array, Array]]:

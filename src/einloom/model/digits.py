@@ -7,25 +7,24 @@ in a step the temporal digits are common, and the last iteration of a loop is th
 which is that of the instance with all spatial digits 0.
 
 A transition of the nest is either a *step* of one loop (of this rank or another) with all temporal loops further in
-going from their last iteration to their first (*wrap*). `Motion` has for each of these, over all values of the digits
-that stay, four sums:
+going from their last iteration to their first (*wrap*). A `Motion` has for each of these, over all values of the
+digits that stay, four sums:
 
 - ``after``, ``before``: words of the tiles after / before the transition (or active instances where the rank does not
   index the tensor);
 - ``stays``: the part of ``after`` that was there before; ``stays_back``: the part of ``before`` that is there after.
 
-All arrays have shape ``(candidates,)``.
+Every quantity is an array of shape ``(candidates,)`` or, for one candidate, a Python integer: that is ten times faster
+than an array of one entry. So the formulas use operators only, and a comparison as the factor 0 or 1.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-import numpy as np
-
-from einloom.model.arrays import Array, ceil_div
+from einloom.model.arrays import Count, ceil_div
 from einloom.model.structure import Mode
 
 
@@ -34,56 +33,65 @@ class Digit:
     """One loop of the rank: how the link sees it, its bound, and the index of an instance that is singled out."""
 
     mode: Mode
-    bound: Array
-    at: Array | None = None
+    bound: Count
+    at: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
     """Sums of one transition over the digits that stay."""
 
-    after: Array
-    stays: Array
-    before: Array
-    stays_back: Array
+    after: Count
+    stays: Count
+    before: Count
+    stays_back: Count
 
 
-@dataclass(frozen=True, slots=True)
-class Motion:
+class Motion(Protocol):
     """All transitions of one rank (or of several that share a dimension), as one link sees them.
 
-    Attributes:
-        start, end: First and last tile.
-        wrap: Entry ``k``: the first ``k`` temporal loops stay, the others wrap.
-        step: Entry ``k``: temporal loop ``k`` steps, those outside stay, those inside wrap.
-        steps: Sum over all time steps of what is wanted anew in each (for a compute).
+    With all loops wrapped (``wrap(0)``) ``after`` is the first tile and ``before`` the last; with none wrapped
+    ``after`` is what a compute takes in all its steps.
     """
 
-    start: Array
-    end: Array
-    wrap: tuple[Sums, ...]
-    step: tuple[Sums, ...]
-    steps: Array
+    def wrap(self, k: int) -> Sums:
+        """The first ``k`` temporal loops stay, the others wrap."""
+
+    def step(self, k: int) -> Sums:
+        """Temporal loop ``k`` steps, those outside stay, those inside wrap."""
+
+
+def least(a: Count, b: Count) -> Count:
+    """The smaller of two."""
+    return a - (a - b) * (a > b)
+
+
+def choose(where: Count, a: Count, b: Count) -> Count:
+    """``a`` where a comparison holds, else ``b``."""
+    return b + (a - b) * where
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunks:
     """Iterations at one depth: so many full chunks, and the length of the partial one (0: none)."""
 
-    full: Array
-    rest: Array
+    full: Count
+    rest: Count
 
-    def free(self, bound: Array, inner: Array) -> _Chunks:
+    def free(self, bound: Count, inner: Count) -> _Chunks:
         """All values of a digit."""
         return _Chunks(self.full * bound + self.rest // inner, self.rest % inner)
 
-    def at(self, index: Array | int, inner: Array) -> _Chunks:
+    def at(self, index: Count, inner: Count) -> _Chunks:
         """One value of a digit."""
-        rest = np.minimum(np.maximum(self.rest - index * inner, 0), inner)
-        whole = rest == inner
-        return _Chunks(self.full + whole, np.where(whole, 0, rest))
+        rest = self.rest - index * inner
+        return _Chunks(self.full + (rest >= inner), rest * ((rest > 0) & (rest < inner)))
 
-    def count(self) -> Array:
+    def first(self, inner: Count) -> _Chunks:
+        """The value 0 of a digit."""
+        return _Chunks(self.full + (self.rest >= inner), self.rest * (self.rest < inner))
+
+    def count(self) -> Count:
         return self.full + (self.rest > 0)
 
 
@@ -93,39 +101,34 @@ class EvenRank:
     Args:
         digits: Outermost first.
         relevant: Whether the rank indexes the tensor (alone in its dimension, coefficient 1).
-        like: Gives shape and type of the arrays.
+        one: The number 1 of each candidate.
     """
 
-    def __init__(self, digits: Sequence[Digit], relevant: bool, like: Array) -> None:
+    def __init__(self, digits: Sequence[Digit], relevant: bool, one: Count) -> None:
         self._relevant = relevant
-        self._one = np.ones_like(like)
-        self._time = [digit.bound for digit in digits if digit.mode == Mode.TIME]
         counted = {Mode.TILE, Mode.EACH, Mode.SHARED} if relevant else {Mode.EACH}
-        self._at_once = self._one
+        self._at_once = one
+        self._periods = [one]
         for digit in digits:
-            if digit.mode in counted and digit.at is None:
+            if digit.mode == Mode.TIME:
+                self._periods.append(self._periods[-1] * digit.bound)
+            elif digit.mode in counted and digit.at is None:
                 self._at_once = self._at_once * digit.bound
 
-    def motion(self) -> Motion:
-        """Every transition of this rank."""
-        periods = [self._one]
-        for bound in self._time:
-            periods.append(periods[-1] * bound)
-        words = [count * self._at_once for count in periods]
-        still = [count == periods[-1] for count in periods]  # no loop further in iterates
-        kept = [np.where(s, w, 0) if self._relevant else w for s, w in zip(still, words, strict=True)]
-        moved = [inside - outside for outside, inside in itertools.pairwise(words)]
-        stepped = [w * 0 if self._relevant else w for w in moved]
-        wrap = tuple(Sums(w, k, w, k) for w, k in zip(words, kept, strict=True))
-        step = tuple(Sums(w, k, w, k) for w, k in zip(moved, stepped, strict=True))
-        return Motion(self._at_once, self._at_once, wrap, step, words[-1])
+    def wrap(self, k: int) -> Sums:
+        words = self._periods[k] * self._at_once
+        still = self._periods[k] == self._periods[-1]  # no loop further in iterates
+        kept = words * still if self._relevant else words
+        return Sums(words, kept, words, kept)
 
-    def touched(self) -> Array:
+    def step(self, k: int) -> Sums:
+        words = (self._periods[k + 1] - self._periods[k]) * self._at_once
+        kept = words * 0 if self._relevant else words
+        return Sums(words, kept, words, kept)
+
+    def touched(self) -> Count:
         """Distinct elements (or 1) that the instances which share ever hold, summed over the others."""
-        touched = self._at_once
-        for bound in self._time if self._relevant else ():
-            touched = touched * bound
-        return touched
+        return self._at_once * self._periods[-1] if self._relevant else self._at_once
 
 
 class Rank:
@@ -135,61 +138,56 @@ class Rank:
         extent: Iterations of the rank.
         digits: Outermost first; the bounds multiply to at least ``extent``.
         relevant: Whether the rank indexes the tensor (alone in its dimension, coefficient 1).
-        like: Gives shape and type of the arrays.
+        one: The number 1 of each candidate.
     """
 
-    def __init__(self, extent: int, digits: Sequence[Digit], relevant: bool, like: Array) -> None:
+    def __init__(self, extent: int, digits: Sequence[Digit], relevant: bool, one: Count) -> None:
         self._digits = list(digits)
         self._relevant = relevant
-        self._one = np.ones_like(like)
+        self._merged = not relevant and any(digit.mode == Mode.SHARED for digit in digits)
+        self._one = one
         self._extent = extent
-        sizes = [self._one]
+        sizes = [one]
         for digit in reversed(self._digits):
             sizes.append(sizes[-1] * digit.bound)
         self._inner = sizes[-2::-1]  # indices below each digit
         self._size = sizes[-1]
-        self._leaf = self._one
+        self._leaf = one
         for digit in self._digits:
-            if digit.mode == Mode.TILE:
+            if digit.mode == Mode.TILE and relevant:
                 self._leaf = self._leaf * digit.bound
-        if not relevant:
-            self._leaf = self._one
         self._time = [i for i, digit in enumerate(self._digits) if digit.mode == Mode.TIME]
+        self._top = _Chunks((self._size == extent) * one, (self._size != extent) * (one * extent))
         self._free, self._tight = self._descend()
         self._final = self._last(0)
+        self._first_sums: dict[int, Count] = {}
+        self._last_sums: dict[int, Count] = {}
 
-    def _top(self) -> _Chunks:
-        whole = self._size == self._extent
-        return _Chunks(np.where(whole, 1, 0) * self._one, np.where(whole, 0, self._extent) * self._one)
-
-    def _descend(self) -> tuple[list[_Chunks], list[Array]]:
+    def _descend(self) -> tuple[list[_Chunks], list[Count]]:
         """Chunks with all digits free, before each digit and at the end; whether the cut passes instance 0 only."""
-        states, tight = [self._top()], [self._one == 1]
+        states, tight = [self._top], [self._one == 1]
         for digit, inner in zip(self._digits, self._inner, strict=True):
             state = states[-1]
-            lead = tight[-1] if digit.mode == Mode.TIME else tight[-1] & (state.rest // inner == 0)
+            lead = tight[-1] if digit.mode == Mode.TIME else tight[-1] & (state.rest < inner)
             tight.append(lead)
             states.append(self._spread(state, digit, inner))
         return states, tight
 
-    def _spread(self, state: _Chunks, digit: Digit, inner: Array) -> _Chunks:
+    def _spread(self, state: _Chunks, digit: Digit, inner: Count) -> _Chunks:
         """All temporal indices, all instances (or the one singled out), the tile as a whole."""
         if digit.mode == Mode.TILE:
-            return state if self._relevant else state.at(0, inner)
+            return state if self._relevant else state.first(inner)
         return state.free(digit.bound, inner) if digit.at is None else state.at(digit.at, inner)
 
-    def _value(self, state: _Chunks) -> Array:
+    def _value(self, state: _Chunks) -> Count:
         """Words (or active instances) of the chunks at the depth of the tile."""
         return state.full * self._leaf + state.rest if self._relevant else state.count()
 
-    def _last(self, depth: int) -> list[Array]:
+    def _last(self, depth: int) -> list[Count]:
         """Last lockstep index of every temporal digit from ``depth`` on, inside the cut chunk (else in a full one)."""
-        size = self._inner[depth - 1] if depth else self._size
         rest = self._free[depth].rest
         tight = self._tight[depth] & (rest > 0)
-        rest = np.where(tight, rest, size)
-        if depth == 0:
-            rest = self._extent * self._one
+        rest = choose(tight, rest, self._inner[depth - 1]) if depth else self._one * self._extent
         last = []
         for digit, inner in zip(self._digits[depth:], self._inner[depth:], strict=True):
             if digit.mode == Mode.TIME:
@@ -197,40 +195,44 @@ class Rank:
                 last.append(index)
                 rest = rest - index * inner
             else:
-                rest = np.minimum(rest, inner)
+                rest = least(rest, inner)
         return last
 
-    def _down(self, state: _Chunks, depth: int, last: Sequence[Array] | None) -> _Chunks:
+    def _down(self, state: _Chunks, depth: int, last: Sequence[Count] | None) -> _Chunks:
         """From ``depth`` to the tile with temporal digits at 0, or at ``last``."""
         turn = 0
         for digit, inner in zip(self._digits[depth:], self._inner[depth:], strict=True):
             if digit.mode == Mode.TIME:
-                state = state.at(0 if last is None else last[turn], inner)
+                state = state.first(inner) if last is None else state.at(last[turn], inner)
                 turn += 1
             else:
                 state = self._spread(state, digit, inner)
         return state
 
-    def _first_sum(self, depth: int) -> Array:
+    def _first_sum(self, depth: int) -> Count:
         """Tiles after a wrap at ``depth``: outer digits free, temporal digits further in at 0."""
-        return self._value(self._down(self._free[depth], depth, None))
+        if depth not in self._first_sums:
+            self._first_sums[depth] = self._value(self._down(self._free[depth], depth, None))
+        return self._first_sums[depth]
 
-    def _last_sum(self, depth: int) -> Array:
+    def _last_sum(self, depth: int) -> Count:
         """Tiles before a wrap at ``depth``: temporal digits further in at their last lockstep index."""
-        return self._value(self._down(self._free[depth], depth, self._last(depth)))
+        if depth not in self._last_sums:
+            self._last_sums[depth] = self._value(self._down(self._free[depth], depth, self._last(depth)))
+        return self._last_sums[depth]
 
     def _depth(self, k: int) -> int:
         """Place just inside temporal digit ``k - 1`` (0: the top)."""
         return self._time[k - 1] + 1 if k else 0
 
-    def _periods(self, k: int) -> Array:
+    def _periods(self, k: int) -> Count:
         """Lockstep values of the first ``k`` temporal digits."""
-        state, depth = self._top(), self._depth(k)
+        state, depth = self._top, self._depth(k)
         for digit, inner in zip(self._digits[:depth], self._inner[:depth], strict=True):
-            state = state.free(digit.bound, inner) if digit.mode == Mode.TIME else state.at(0, inner)
+            state = state.free(digit.bound, inner) if digit.mode == Mode.TIME else state.first(inner)
         return state.count()
 
-    def _trip(self, k: int) -> tuple[Array, Array]:
+    def _trip(self, k: int) -> tuple[Count, Count]:
         """Iterations of the temporal digits from ``k`` on: in a full period, and in the last one."""
         full, final = self._one, self._one
         for turn, place in enumerate(self._time):
@@ -239,51 +241,41 @@ class Rank:
                 final = final * (self._final[turn] + 1)
         return full, final
 
-    def motion(self) -> Motion:
-        """Every transition of this rank."""
-        loops = range(len(self._time))
-        merged = not self._relevant and any(digit.mode == Mode.SHARED for digit in self._digits)
-        wrap = [self._merged_wrap(k) if merged else self._wrap(k) for k in range(len(self._time) + 1)]
-        step = [self._merged_step(k) if merged else self._step(k) for k in loops]
-        top, last = self._top(), self._final
-        first, final = self._value(self._down(top, 0, None)), self._value(self._down(top, 0, last))
-        steps = self._periods(len(self._time)) if merged else self._value(self._free[-1])
-        if merged:
-            first, final = self._one, self._one
-        return Motion(first, final, tuple(wrap), tuple(step), steps)
-
-    def touched(self) -> Array:
+    def touched(self) -> Count:
         """Distinct elements (or 1) that the instances which share ever hold, summed over the others."""
         if self._relevant:
             return self._value(self._free[-1])
-        state = self._top()
+        state = self._top
         for digit, inner in zip(self._digits, self._inner, strict=True):
-            state = self._spread(state, digit, inner) if digit.mode == Mode.EACH else state.at(0, inner)
+            state = self._spread(state, digit, inner) if digit.mode == Mode.EACH else state.first(inner)
         return state.count()
 
-    def _wrap(self, k: int) -> Sums:
+    def wrap(self, k: int) -> Sums:
+        if self._merged:
+            return self._merged_wrap(k)
         depth = self._depth(k)
         after, before = self._first_sum(depth), self._last_sum(depth)
         if not self._relevant:  # what is active at the last index is active at the first
             return Sums(after, before, before, before)
         full, final = self._trip(k)
-        last = self._final[:k]
-        cut = self._value(self._down_mixed(depth, last))
-        stays = np.where(full == 1, after, np.where(final == 1, cut, 0))
+        cut = self._value(self._down_mixed(depth, self._final[:k]))
+        stays = choose(full == 1, after, (final == 1) * cut)
         return Sums(after, stays, before, stays)
 
-    def _down_mixed(self, depth: int, last: Sequence[Array]) -> _Chunks:
+    def _down_mixed(self, depth: int, last: Sequence[Count]) -> _Chunks:
         """Outer temporal digits at ``last``, the others at 0, all instances."""
-        state, turn = self._top(), 0
+        state, turn = self._top, 0
         for i, (digit, inner) in enumerate(zip(self._digits, self._inner, strict=True)):
             if digit.mode == Mode.TIME:
-                state = state.at(last[turn] if i < depth else 0, inner)
+                state = state.at(last[turn], inner) if i < depth else state.first(inner)
                 turn += 1
             else:
                 state = self._spread(state, digit, inner)
         return state
 
-    def _step(self, k: int) -> Sums:
+    def step(self, k: int) -> Sums:
+        if self._merged:
+            return self._merged_step(k)
         outside, inside = self._depth(k), self._depth(k + 1)
         after = self._first_sum(inside) - self._first_sum(outside)
         before = self._last_sum(inside) - self._last_sum(outside)
@@ -294,10 +286,9 @@ class Rank:
     def _merged_wrap(self, k: int) -> Sums:
         """Irrelevant rank, instances share: a period counts once, and stays unless an instance wakes up in it."""
         depth, periods = self._depth(k), self._periods(k)
-        state = self._free[depth]
-        cut = _Chunks(self._one * 0, state.rest)
+        cut = _Chunks(self._one * 0, self._free[depth].rest)
         awake = self._value(self._down(cut, depth, None)) > self._value(self._down(cut, depth, self._last(depth)))
-        return Sums(periods, periods - awake, periods, periods)
+        return Sums(periods, periods - 1 * awake, periods, periods)
 
     def _merged_step(self, k: int) -> Sums:
         """Irrelevant rank, instances share: backwards, a step stays unless an instance falls idle in it."""
@@ -305,13 +296,14 @@ class Rank:
         place = self._time[k]
         digit, inner = self._digits[place], self._inner[place]
         rest, tight = self._free[place].rest, self._tight[place]
-        index = np.maximum(ceil_div(rest, inner) - 1, 0)
+        cut = rest > 0
+        index = ceil_div(rest, inner) - 1 * cut
         inside = _Chunks(self._one * 0, rest).at(index, inner)
         full = _Chunks(self._one, self._one * 0)
         everyone = self._value(self._down(full, place + 1, None))
         first = self._value(self._down(inside, place + 1, None))
         loose = [d.bound - 1 for d in self._digits[place + 1 :] if d.mode == Mode.TIME]
         final = self._value(self._down(inside, place + 1, loose))
-        falls = ((rest > 0) & (index >= 1) & (first < everyone)).astype(count.dtype)
-        falls = falls + ((rest > 0) & ~tight & (index + 1 < digit.bound) & (final > 0))
+        falls = 1 * (cut & (index >= 1) & (first < everyone))
+        falls = falls + 1 * (cut & (tight == 0) & (index + 1 < digit.bound) & (final > 0))
         return Sums(count, count, count, count - falls)

@@ -1,10 +1,9 @@
-"""Ranks that share a dimension, with bounds that may exceed them: exact by listing their digits.
+"""Ranks that share several dimensions (a diagonal): exact by listing their digits, whatever their bounds.
 
-Where a window slides over a clipped rank, or instances of one rank are partly shared and partly not, tiles of
-neighbouring instances overlap in ways that no short formula covers. A *group* is the set of ranks that must be looked
-at together (they index the same dimensions, or just one rank). Its motion is listed digit by digit; transitions
-that are translations of each other are looked at once. Groups are independent of each other, so the rest of the count
-stays a product. Slower than `model.digits`, for one candidate at a time, and it refuses what is too large to list.
+Tiles of neighbouring instances then overlap in ways that no short formula covers. A *group* is the set of ranks that
+must be looked at together (they index the same dimensions). Its motion is listed digit by digit; transitions that are
+translations of each other are looked at once. Groups are independent of each other, so the rest of the count stays a
+product. Slower than `model.intervals`, for one candidate at a time, and it refuses what is too large to list.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 
 from einloom.errors import MappingError
 from einloom.model.arrays import Array
-from einloom.model.digits import Motion, Sums
+from einloom.model.digits import Sums
 from einloom.model.structure import Mode
 from einloom.workloads.sized import Dim
 
@@ -114,7 +113,7 @@ class Group:
     Args:
         extents: Size of each rank.
         digits: Loops of each rank, outermost first.
-        dims: Dimensions of the tensor that these ranks index; empty when they index none.
+        dims: Dimensions of the tensor that these ranks index.
     """
 
     def __init__(
@@ -126,17 +125,11 @@ class Group:
         self._loops = loops
         self._seen: dict[object, tuple[int, int, int, int]] = {}
 
-    def loops(self) -> list[int]:
-        """Places of the group's temporal loops in the nest, outermost first."""
-        return [loop for loop, _ in self._loops]
+    def wrap(self, k: int) -> Sums:
+        return self._sum(self._wrap_pairs(k))
 
-    def motion(self) -> Motion:
-        wrap = tuple(self._sum(self._wrap_pairs(k)) for k in range(len(self._loops) + 1))
-        step = tuple(self._sum(self._step_pairs(k)) for k in range(len(self._loops)))
-        ends = {var: np.array([[len(rank.index) - 1, 0]]) for var, rank in self._ranks.items()}
-        edge = self._sum(ends)
-        every = {var: np.arange(len(rank.index))[:, None].repeat(2, axis=1) for var, rank in self._ranks.items()}
-        return Motion(edge.after, edge.before, wrap, step, self._sum(every).after)
+    def step(self, k: int) -> Sums:
+        return self._sum(self._step_pairs(k))
 
     def _outer(self, k: int, var: str) -> int:
         return sum(1 for _, name in self._loops[:k] if name == var)

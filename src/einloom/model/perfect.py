@@ -27,9 +27,13 @@ from functools import reduce
 
 import numpy as np
 
-from einloom.model.arrays import Array
+from einloom.errors import MappingError, Problem
+from einloom.model.arrays import Array, exact
 from einloom.model.structure import Mode, Modes, Slot
 from einloom.workloads.sized import Access, Dim, SizedEinsum
+
+LARGEST = 10_000_000
+"""Most places of a tile in one dimension that are listed."""
 
 
 def is_plain(access: Access) -> bool:
@@ -170,19 +174,49 @@ def union(length: Array, offsets: Offsets) -> Array:
         return np.where(length > 0, length + (count - 1) * np.minimum(gap, length), 0)
     counts = np.stack([count for count, _ in moving], axis=1)
     gaps = np.stack([gap for _, gap in moving], axis=1)
-    rows = np.concatenate([length[:, None], counts, gaps], axis=1)
-    unique, back = np.unique(rows.astype(np.int64), axis=0, return_inverse=True)
-    sizes = [_union_of(int(row[0]), row[1 : 1 + len(moving)], row[1 + len(moving) :]) for row in unique]
-    return np.array(sizes, dtype=length.dtype)[back.reshape(-1)]
+    size, nested = _nested_union(length, counts, gaps)
+    if not nested.all():
+        rows = [tuple(row) for row in np.concatenate([length[:, None], counts, gaps], axis=1)[~nested].tolist()]
+        sizes = {row: _union_of(row[0], row[1 : 1 + len(moving)], row[1 + len(moving) :]) for row in set(rows)}
+        size[~nested] = [sizes[row] for row in rows]
+    return size
 
 
-def _union_of(length: int, counts: Array, gaps: Array) -> int:
-    """The same for one candidate with several loops in one dimension: sort the distinct offsets, add the gaps."""
-    starts = np.zeros(1, dtype=np.int64)
-    for count, gap in zip(counts, gaps, strict=True):
-        starts = np.unique((starts[:, None] + gap * np.arange(count)[None, :]).reshape(-1))
+def _nested_union(length: Array, counts: Array, gaps: Array) -> tuple[Array, Array]:
+    """The same where each loop, by rising gap, either adds to one interval or sets copies apart; and where it does.
+
+    Args:
+        counts, gaps: Shape ``(candidates, loops)``.
+    """
+    order = np.argsort(np.where(counts > 1, gaps, 0), axis=1)
+    counts, gaps = np.take_along_axis(counts, order, axis=1), np.take_along_axis(gaps, order, axis=1)
+    copies, reach, nested = np.ones_like(length), length, np.ones(len(length), dtype=bool)
+    for count, gap in zip(counts.T, gaps.T, strict=True):
+        joins = (copies == 1) & (gap <= length)
+        apart = gap >= reach
+        nested &= joins | apart | (count == 1)
+        length = length + np.where(joins, (count - 1) * gap, 0)
+        copies = np.where(joins, copies, copies * count)
+        reach = reach + (count - 1) * gap
+    return length * copies, nested
+
+
+def _union_of(length: int, counts: Sequence[int], gaps: Sequence[int]) -> int:
+    """The same for one candidate with several loops in one dimension: sort the distinct offsets, add the gaps.
+
+    Raises:
+        MappingError: The offsets are too many to be listed.
+    """
     if length <= 0:
         return 0
+    reach = length + sum((count - 1) * gap for count, gap in zip(counts, gaps, strict=True))
+    starts = exact(np.zeros(1, dtype=np.int64), float(reach))
+    for count, gap in zip(counts, gaps, strict=True):
+        if count * len(starts) > LARGEST:
+            raise MappingError(
+                Problem(f"more than {LARGEST} tiles overlap along one dimension", "put fewer instances along its ranks")
+            )
+        starts = np.unique((starts[:, None] + gap * np.arange(count)[None, :]).reshape(-1))
     return length + int(np.minimum(np.diff(starts), length).sum())
 
 

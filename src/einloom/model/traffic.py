@@ -5,24 +5,30 @@ that do not know of each other, so the words of all transitions of one loop are 
 
     words = prod start + sum over loops ( prod after - prod stays )
 
-with the sums of `model.digits` (one rank, any candidates at once) or `model.groups` (listed).
+with the sums of `model.digits` (one rank), `model.intervals` (ranks that share a dimension) or `model.groups` (ranks
+that share several dimensions). Each is asked once for each distinct row of bounds of its ranks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from einloom.model import perfect
-from einloom.model.arrays import Array
+from einloom.model.arrays import Array, Count
+from einloom.model.chains import Chains
 from einloom.model.digits import Digit, EvenRank, Motion, Rank, Sums
 from einloom.model.groups import Group, IntDigit
+from einloom.model.intervals import Intervals, Line
 from einloom.model.structure import Link, Mode, Modes, Structure
 from einloom.workloads.sized import Access, Dim
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,14 @@ class Batch:
         bounds: One array of shape ``(candidates,)`` for each loop.
         even: Ranks whose bounds multiply to their size in all candidates.
         instance: Index of one singled-out instance for some spatial loops, by slot; others are summed over.
+        known: What has been counted, for all batches that differ in ``instance`` only.
     """
 
     structure: Structure
     bounds: tuple[Array, ...]
     even: frozenset[str]
-    instance: dict[int, Array]
+    instance: Mapping[int, Array]
+    known: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def divides(self) -> bool:
@@ -70,6 +78,20 @@ class Batch:
                 found[slot.variable].append(i)
         return {var: tuple(places) for var, places in found.items()}
 
+    def pins(self, places: Iterable[int]) -> tuple[tuple[int, int], ...]:
+        """What tells apart the singled-out instances along some loops, for as long as ``known`` lives."""
+        pinned = [(i, self.instance[i]) for i in places if i in self.instance]
+        for _, at in pinned:
+            self.known.setdefault(("pin", id(at)), at)  # else another array might get its id
+        return tuple((i, id(at)) for i, at in pinned)
+
+    def once(self, key: Hashable, count: Callable[[], T]) -> T:
+        """What ``count`` says, asked once for each ``key``."""
+        if key not in self.known:
+            self.known[key] = count()
+        found: T = self.known[key]
+        return found
+
 
 class Words(NamedTuple):
     """Words over a link, summed over what does not share. Shape ``(candidates,)`` each."""
@@ -87,20 +109,26 @@ def link_words(batch: Batch, link: Link, modes: Modes) -> Words:
         count = perfect.delivered_words if compute else perfect.moved_words
         words = count(structure.einsum, access, structure.slots, modes, batch.bounds)
         return Words(words, words)
-    parts = [_part(batch, access, names, dims, modes) for names, dims in _groups(structure, access)]
-    one = np.ones_like(batch.like)
+    key = ("words", link.access, modes, compute, batch.pins(range(len(modes))))
+    return batch.once(key, lambda: _moved(batch, access, modes, compute))
+
+
+def _moved(batch: Batch, access: Access, modes: Modes, compute: bool) -> Words:
+    parts = [_part(batch, names, dims, modes) for names, dims in _groups(batch.structure, access)]
     if compute:
-        steps = _product([part.motion.steps for part in parts], one)
+        steps = _column(_product(part.wrap(len(part.loops), "after") for part in parts), batch)
         return Words(steps, steps)
-    arrivals = _product([part.motion.start for part in parts], one)
-    departures = _product([part.motion.end for part in parts], one)
-    for loop, mode in enumerate(modes):
-        if mode != Mode.TIME:
-            continue
-        sums = [part.sums(loop) for part in parts]
-        arrivals = arrivals + _product([s.after for s in sums], one) - _product([s.stays for s in sums], one)
-        departures = departures + _product([s.before for s in sums], one) - _product([s.stays_back for s in sums], one)
-    return Words(arrivals, departures)
+
+    def over_time(first: str, moved: str, kept: str) -> Array:
+        words = _product(part.wrap(0, first) for part in parts)
+        for loop, mode in enumerate(modes):
+            if mode == Mode.TIME:
+                words = words + _product(part.at(loop, moved) for part in parts)
+                words = words - _product(part.at(loop, kept) for part in parts)
+        return _column(words, batch)
+
+    arrivals = over_time("after", "after", "stays")
+    return Words(arrivals, arrivals if access.role == "input" else over_time("before", "before", "stays_back"))
 
 
 def touched_words(batch: Batch, access: Access, modes: Modes) -> Array:
@@ -108,38 +136,55 @@ def touched_words(batch: Batch, access: Access, modes: Modes) -> Array:
     structure = batch.structure
     if _has_closed_form(batch, access):
         return perfect.touched_words(structure.einsum, access, structure.slots, modes, batch.bounds)
-    factors = []
-    for names, dims in _groups(structure, access):
-        if _is_plain(names, dims):
-            factors.append(_rank(batch, names[0], dims, modes).touched())
-        else:
-            factors.append(_gather([group.touched() for group in _listed(batch, names, dims, modes)], batch))
-    return _product(factors, np.ones_like(batch.like))
+    key = ("touched", access, modes, batch.pins(range(len(modes))))
+    return batch.once(
+        key, lambda: _column(_product(_touched(batch, *group, modes) for group in _groups(structure, access)), batch)
+    )
+
+
+def _touched(batch: Batch, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> Count:
+    chains = _chains(batch, names)
+    if _is_plain(names, dims):
+        return chains.everywhere(_rank(batch, chains, names[0], bool(dims), modes).touched())
+    if len(dims) <= 1:
+        return chains.everywhere(_intervals(batch, chains, names, dims, _timeless(modes)).wrap(0).after)
+    return chains.everywhere(np.concatenate([group.touched() for group in _listed(batch, chains, names, dims, modes)]))
+
+
+def _timeless(modes: Modes) -> Modes:
+    """All tiles of an instance as tiles of instances that share."""
+    return tuple(Mode.SHARED if mode == Mode.TIME else mode for mode in modes)
 
 
 def _has_closed_form(batch: Batch, access: Access) -> bool:
     return batch.divides and not batch.instance and perfect.is_separable(access)
 
 
-def _product(factors: list[Array], one: Array) -> Array:
-    result = one
-    for factor in factors:
-        result = result * factor
-    return result
+def _product(factors: Iterable[Count]) -> Count:
+    return math.prod(factors, start=1)
+
+
+def _column(values: Count, batch: Batch) -> Array:
+    """As an array of the type of the batch, also what is an integer."""
+    return np.asarray(values * batch.one, dtype=batch.like.dtype)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The motion of one group and the places of its temporal loops in the nest."""
+    """The motion of one group for each distinct row of its bounds, and its temporal loops in the nest."""
 
     motion: Motion
+    chains: Chains
     loops: tuple[int, ...]
 
-    def sums(self, loop: int) -> Sums:
+    def wrap(self, k: int, kind: str) -> Count:
+        return self.chains.everywhere(getattr(self.motion.wrap(k), kind))
+
+    def at(self, loop: int, kind: str) -> Count:
         """What this group does when the temporal loop at place ``loop`` steps."""
         if loop in self.loops:
-            return self.motion.step[self.loops.index(loop)]
-        return self.motion.wrap[sum(1 for place in self.loops if place < loop)]
+            return self.chains.everywhere(getattr(self.motion.step(self.loops.index(loop)), kind))
+        return self.wrap(sum(1 for place in self.loops if place < loop), kind)
 
 
 def _groups(structure: Structure, access: Access) -> list[tuple[tuple[str, ...], tuple[Dim, ...]]]:
@@ -157,58 +202,115 @@ def _groups(structure: Structure, access: Access) -> list[tuple[tuple[str, ...],
     return [(tuple(v for v in structure.extents if v in names), tuple(dims)) for names, dims in groups]
 
 
-def _part(batch: Batch, access: Access, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> _Part:
-    slots = batch.structure.slots
-    places = [i for i, slot in enumerate(slots) if slot.variable in names]
-    loops = tuple(i for i in places if modes[i] == Mode.TIME)
-    spatial = {modes[i] for i in places} & {Mode.EACH, Mode.SHARED}
+def _places(batch: Batch, names: Iterable[str]) -> list[int]:
+    """Slots of the loops of some variables, outermost first."""
+    return sorted(i for name in names for i in batch.places[name])
+
+
+def _chains(batch: Batch, names: tuple[str, ...]) -> Chains:
+    """Distinct rows of the bounds of some variables, and of the instances singled out along their loops."""
+    places = _places(batch, names)
+    columns = {("bound", i): batch.bounds[i] for i in places}
+    columns |= {("at", i): batch.instance[i] for i in places if i in batch.instance}
+    return batch.once(("chains", names, batch.pins(places)), lambda: Chains.of(columns))
+
+
+def _part(batch: Batch, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> _Part:
+    places = _places(batch, names)
+    seen = tuple(modes[i] for i in places)
+
+    def part() -> _Part:
+        chains = _chains(batch, names)
+        return _Part(
+            _motion(batch, chains, names, dims, modes),
+            chains,
+            tuple(i for i, mode in zip(places, seen, strict=True) if mode == Mode.TIME),
+        )
+
+    return batch.once(("motion", names, dims, seen, batch.pins(places)), part)
+
+
+def _motion(batch: Batch, chains: Chains, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> Motion:
+    spatial = {modes[i] for i in _places(batch, names)} & {Mode.EACH, Mode.SHARED}
     if _is_plain(names, dims) and (dims or len(spatial) <= 1 or names[0] in batch.even):
-        return _Part(_rank(batch, names[0], dims, modes).motion(), loops)
-    motions = [group.motion() for group in _listed(batch, names, dims, modes)]
-    return _Part(_stacked(motions, batch), loops)
+        return _rank(batch, chains, names[0], bool(dims), modes)
+    if len(dims) <= 1:
+        return _intervals(batch, chains, names, dims, modes)
+    return _Stacked(_listed(batch, chains, names, dims, modes), batch.like.dtype)
 
 
 def _is_plain(names: Sequence[str], dims: Sequence[Dim]) -> bool:
     return len(names) == 1 and len(dims) <= 1 and all(abs(c) == 1 for dim in dims for _, c in dim)
 
 
-def _rank(batch: Batch, variable: str, dims: Sequence[Dim], modes: Modes) -> Rank | EvenRank:
-    places = [i for i, slot in enumerate(batch.structure.slots) if slot.variable == variable]
-    digits = [Digit(modes[i], batch.bounds[i], batch.instance.get(i)) for i in places]
+def _rank(batch: Batch, chains: Chains, variable: str, relevant: bool, modes: Modes) -> Rank | EvenRank:
+    digits = [
+        Digit(modes[i], chains.count("bound", i), chains.count("at", i) if i in batch.instance else None)
+        for i in batch.places[variable]
+    ]
+    one: Count = 1 if chains.rows == 1 else np.ones(chains.rows, dtype=batch.like.dtype)
     if variable in batch.even:
-        return EvenRank(digits, bool(dims), batch.like)
-    return Rank(batch.structure.extents[variable], digits, bool(dims), batch.like)
+        return EvenRank(digits, relevant, one)
+    return Rank(batch.structure.extents[variable], digits, relevant, one)
 
 
-def _listed(batch: Batch, names: Sequence[str], dims: tuple[Dim, ...], modes: Modes) -> Iterator[Group]:
-    """The group of each candidate."""
-    slots = batch.structure.slots
+def _intervals(batch: Batch, chains: Chains, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> Motion:
+    coefficients = dict(dims[0]) if dims else {}
+    order = [names.index(batch.structure.slots[i].variable) for i in _places(batch, names) if modes[i] == Mode.TIME]
+    motions = []
+    for part in chains.blocks():
+        lines = [
+            Line(
+                batch.structure.extents[var],
+                coefficients.get(var, 0),
+                tuple(
+                    Digit(modes[i], part.column("bound", i), part.column("at", i) if i in batch.instance else None)
+                    for i in batch.places[var]
+                ),
+            )
+            for var in names
+        ]
+        motions.append(Intervals(lines, order, np.ones(part.rows, dtype=batch.like.dtype)))
+    return motions[0] if len(motions) == 1 else _Stacked(motions, batch.like.dtype)
+
+
+def _listed(batch: Batch, chains: Chains, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> list[Group]:
+    """The group of each distinct row."""
     extents = {var: batch.structure.extents[var] for var in names}
-    for row in range(len(batch.like)):
-        digits: dict[str, list[IntDigit]] = {var: [] for var in names}
-        for i, slot in enumerate(slots):
-            if slot.variable in digits:
-                at = batch.instance.get(i)
-                index = None if at is None else int(at[row])
-                digits[slot.variable].append(IntDigit(i, modes[i], int(batch.bounds[i][row]), index))
-        yield Group(extents, digits, dims)
+    return [
+        Group(
+            extents,
+            {
+                var: [
+                    IntDigit(
+                        i,
+                        modes[i],
+                        int(chains.column("bound", i)[row]),
+                        int(chains.column("at", i)[row]) if i in batch.instance else None,
+                    )
+                    for i in batch.places[var]
+                ]
+                for var in names
+            },
+            dims,
+        )
+        for row in range(chains.rows)
+    ]
 
 
-def _stacked(rows: list[Motion], batch: Batch) -> Motion:
-    """Motions of single candidates as one of all."""
+class _Stacked:
+    """Motions of some candidates each as one of all."""
 
-    def sums(values: list[Sums]) -> Sums:
-        names = ("after", "stays", "before", "stays_back")
-        return Sums(*(_gather([getattr(value, name) for value in values], batch) for name in names))
+    def __init__(self, motions: Sequence[Motion], dtype: np.dtype[Any]) -> None:
+        self._motions, self._dtype = motions, dtype
 
-    return Motion(
-        _gather([m.start for m in rows], batch),
-        _gather([m.end for m in rows], batch),
-        tuple(sums([m.wrap[k] for m in rows]) for k in range(len(rows[0].wrap))),
-        tuple(sums([m.step[k] for m in rows]) for k in range(len(rows[0].step))),
-        _gather([m.steps for m in rows], batch),
-    )
+    def wrap(self, k: int) -> Sums:
+        return self._joined([motion.wrap(k) for motion in self._motions])
 
+    def step(self, k: int) -> Sums:
+        return self._joined([motion.step(k) for motion in self._motions])
 
-def _gather(values: list[Array], batch: Batch) -> Array:
-    return np.concatenate(values).astype(batch.like.dtype)
+    def _joined(self, sums: Sequence[Sums]) -> Sums:
+        kinds = ("after", "stays", "before", "stays_back")
+        joined = (np.concatenate([getattr(s, kind) for s in sums]).astype(self._dtype) for kind in kinds)
+        return Sums(*joined)

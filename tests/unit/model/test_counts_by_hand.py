@@ -139,10 +139,19 @@ def test_an_overflow_names_tiles_and_both_numbers():
         evaluated("S[m,n] = sum{k}(A[m,k] * A[n,k])", {"M": 2, "N": 2, "K": 3}, nest, DRAM, small)
 
 
-def test_a_clipped_window_too_large_to_list_is_refused_not_estimated():
+def test_a_clipped_window_that_slides_takes_every_element_once_however_long():
     nest = "DRAM holds I, W, O; for p in 1000001; GLB holds I; for p in 2; for r in 2; MAC"
-    with pytest.raises(MappingError, match="counting this clipped nest exactly would list"):
-        evaluated("O[p] = sum{r}(I[p+r] * W[r])", {"P": 2000001, "R": 2}, nest, DRAM, GLB)
+    result = evaluated("O[p] = sum{r}(I[p+r] * W[r])", {"P": 2000001, "R": 2}, nest, DRAM, GLB)
+    assert counts(result, "DRAM", "I") == (2000002, 0)
+    assert counts(result, "GLB", "I") == (4000002, 2000002)
+
+
+def test_a_clipped_window_too_large_to_list_is_refused_not_estimated():
+    """Two lanes that share: how much of the second is cut differs from step to step."""
+    nest = "DRAM holds I, W, O; spatial F.X p in 2; for p in 1500001; Reg holds I; for r in 2; MAC"
+    levels = DRAM, Fanout(name="F", axes={"X": 2}), Memory(name="Reg")
+    with pytest.raises(MappingError, match="counting this clipped nest exactly would list more than 1000000"):
+        evaluated("O[p] = sum{r}(I[p+r] * W[r])", {"P": 3000001, "R": 2}, nest, *levels)
 
 
 def test_an_instance_that_falls_idle_gives_its_sums_back_by_itself():
