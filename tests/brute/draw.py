@@ -89,7 +89,7 @@ def machine(rng: Random, tensors: tuple[Tensor, ...], ranks: list[str], free: bo
 def _rules(rng: Random, tensors: tuple[Tensor, ...]) -> tuple[frozenset[str], frozenset[str] | None]:
     names = [tensor.name for tensor in tensors]
     may = frozenset(name for name in names if rng.random() < 0.7)
-    must = frozenset(name for name in may if rng.random() < 0.4)
+    must = frozenset(name for name in sorted(may) if rng.random() < 0.4)
     return must, may if rng.random() < 0.7 else None
 
 

@@ -87,14 +87,30 @@ class Walks(NamedTuple):
 
 
 @njit(cache=True)
-def _walk(x, nest, sequence, t, g, gap, keeps, walks, scratch, stamps):
-    """Execute the loops around one site for one tensor, step by step (rules 1 to 6)."""
-    fills, drains = walks.fills[t, sequence], walks.drains[t, sequence]
-    moved, first = walks.moved[t, sequence], walks.first[t, sequence]
-    fills[:] = 0
-    drains[:] = 0
-    moved[:] = 0
-    first[:] = 0
+def _clear(array, value):
+    flat = array.ravel()
+    for i in range(len(flat)):
+        flat[i] = value
+
+
+@njit(cache=True)
+def _copy(target, source):
+    """Both contiguous and of one shape: cheaper to compile than a slice."""
+    a, b = target.ravel(), source.ravel()
+    for i in range(len(a)):
+        a[i] = b[i]
+
+
+@njit(cache=True)
+def _walk(x, nest, site, compute, t, g, gap, walks, scratch, stamps):
+    """Execute the loops around one site for one tensor, step by step (rules 1 to 6). A compute keeps nothing."""
+    keeps = site != compute
+    fills, drains = walks.fills[t, site], walks.drains[t, site]
+    moved, first = walks.moved[t, site], walks.first[t, site]
+    _clear(fills, 0)
+    _clear(drains, 0)
+    _clear(moved, 0)
+    _clear(first, 0)
     ranks, regions, places = len(x.sizes), len(nest.around) + 1, nest.used[g]
     tile = nest.tile[g, gap]
     old_low, old_high, low, high, had, met, touched, index, start = scratch
@@ -102,10 +118,10 @@ def _walk(x, nest, sequence, t, g, gap, keeps, walks, scratch, stamps):
     step = stamps[1]
     e1, e2, e3 = x.extent[t, 1], x.extent[t, 2], x.extent[t, 3]
     elements = x.extent[t, 0] * e1 * e2 * e3
-    old_low[:places] = 0
-    old_high[:places] = -1
-    index[:gap] = 0
-    start[:] = 0
+    _clear(old_low, 0)
+    _clear(old_high, -1)
+    _clear(index, 0)
+    _clear(start, 0)
     volume = 0
     last = False
     while True:
@@ -117,8 +133,8 @@ def _walk(x, nest, sequence, t, g, gap, keeps, walks, scratch, stamps):
                     idle = True
             now_low, now_high = low[place], high[place]
             if idle:
-                now_low[:] = 0
-                now_high[:] = -1
+                _clear(now_low, 0)
+                _clear(now_high, -1)
             else:
                 size = 1
                 for d in range(DIMS):
@@ -186,7 +202,7 @@ def _walk(x, nest, sequence, t, g, gap, keeps, walks, scratch, stamps):
             if not keeps:
                 break
             last = True
-    walks.volume[t, sequence] = volume
+    walks.volume[t, site] = volume
     stamps[0] = mark
     stamps[1] = step
 
@@ -241,18 +257,20 @@ def _lay_out(x, kind, bound, stride, depth, nest):
     loops, region = 0, 0
     nest.first[0] = 0
     nest.used[0] = 1
-    nest.offset[0, 0, :] = 0
+    _clear(nest.offset[0, 0], 0)
     tile = np.ones((depth + 1, len(x.sizes)), np.int64)  # by number of nodes further in
     for i in range(depth):
-        tile[i + 1] = tile[i]
+        _copy(tile[i + 1], tile[i])
         if kind[i] >= 0:
             tile[i + 1, kind[i]] *= bound[i]
         else:
-            tile[i + 1] *= x.vectors[_fanout_at(kind, i, fanouts), -1 - kind[i]]
+            f = _fanout_at(kind, i, fanouts)
+            for r in range(tile.shape[1]):
+                tile[i + 1, r] *= x.vectors[f, -1 - kind[i], r]
     sites = 0
-    nest.site[:] = -1
+    _clear(nest.site, -1)
     for i in range(depth, -1, -1):
-        nest.tile[region, loops] = tile[i]
+        _copy(nest.tile[region, loops], tile[i])
         nest.site[region, loops] = sites
         sites += 1
         if i == 0:
@@ -275,7 +293,7 @@ def _lay_out(x, kind, bound, stride, depth, nest):
                     works = works and at < x.sizes[r]
                     nest.offset[region + 1, used, r] = at
                 if works:
-                    nest.digit[region + 1, used] = nest.digit[region, place]
+                    _copy(nest.digit[region + 1, used], nest.digit[region, place])
                     nest.digit[region + 1, used, region] = number
                     used += 1
         region += 1
@@ -319,10 +337,10 @@ def _options(x, nest, walks, t, sites, resource, energy, held, load, choice):
                 legal = legal and gap >= outer
                 outer = gap
         if legal:
-            held[found] = 0
-            load[found] = 0
+            _clear(held[found], 0)
+            _clear(load[found], 0)
             energy[found] = 0
-            parent = 0
+            parent = np.int64(0)  # no literal: it would compile everything a second time
             held[found, 0] = x.bits[t] * walks.volume[t, 0]
             for m in range(1, memories + 1):
                 if m == memories:
@@ -337,7 +355,7 @@ def _options(x, nest, walks, t, sites, resource, energy, held, load, choice):
             for m in range(1, memories):
                 legal = legal and held[found, m] <= x.capacity[m]
             if legal:
-                choice[found] = places
+                _copy(choice[found], places)
                 found += 1
         m = memories - 1
         while m > 0:
@@ -401,7 +419,10 @@ def _useful(count, energy, held, load, choice):
     at = 0
     for i in range(count):
         if choice[i, 0]:
-            energy[at], held[at], load[at], choice[at] = energy[i], held[i], load[i], choice[i]
+            energy[at] = energy[i]
+            _copy(held[at], held[i])
+            _copy(load[at], load[i])
+            _copy(choice[at], choice[i])
             at += 1
     return kept
 
@@ -421,13 +442,18 @@ def _enter(front, time, energy, bits, depth, kind, bound, choice, chosen):
     for i in range(front.size[0]):
         if not (time <= front.value[i, 0] and energy <= front.value[i, 1] and bits <= front.value[i, 2]):
             if kept < i:
-                front.value[kept], front.depth[kept] = front.value[i], front.depth[i]
-                front.kind[kept], front.bound[kept], front.choice[kept] = front.kind[i], front.bound[i], front.choice[i]
+                _copy(front.value[kept], front.value[i])
+                _copy(front.kind[kept], front.kind[i])
+                _copy(front.bound[kept], front.bound[i])
+                _copy(front.choice[kept], front.choice[i])
+                front.depth[kept] = front.depth[i]
             kept += 1
     front.value[kept, 0], front.value[kept, 1], front.value[kept, 2] = time, energy, bits
-    front.depth[kept], front.kind[kept], front.bound[kept] = depth, kind, bound
+    front.depth[kept] = depth
+    _copy(front.kind[kept], kind)
+    _copy(front.bound[kept], bound)
     for t in range(len(chosen)):
-        front.choice[kept, t] = choice[t, chosen[t]]
+        _copy(front.choice[kept, t], choice[t, chosen[t]])
     front.size[0] = kept + 1
 
 
@@ -438,9 +464,12 @@ def _combine(x, steps, count, energy, held, load, choice, front, depth, kind, bo
     least = np.zeros(tensors + 1, np.int64)
     quickest = np.zeros((tensors + 1, resources), np.int64)
     for t in range(tensors - 1, -1, -1):
-        least[t] = least[t + 1] + energy[t, : count[t]].min()
-        for r in range(resources):
-            quickest[t, r] = quickest[t + 1, r] + load[t, : count[t], r].min()
+        least[t] = NONE
+        _clear(quickest[t], NONE)
+        for i in range(count[t]):
+            least[t] = min(least[t], least[t + 1] + energy[t, i])
+            for r in range(resources):
+                quickest[t, r] = min(quickest[t, r], quickest[t + 1, r] + load[t, i, r])
     chosen = np.full(tensors, -1, np.int64)
     spent = np.full(tensors + 1, x.constant, np.int64)
     bits = np.zeros((tensors + 1, memories), np.int64)
@@ -507,10 +536,7 @@ def _allowed(x, action, region, reached):
 
 @njit(cache=True)
 def _covered(x, reached):
-    for r in range(len(reached)):
-        if reached[r] < x.sizes[r]:
-            return False
-    return True
+    return (reached >= x.sizes).all()
 
 
 @njit(cache=True)
@@ -529,7 +555,7 @@ def _run(x, nest, walks, scratch, front, longest, most):
         if x.slowness[m]:
             resources += len(walks.fills[0, 0]) if x.region[m] else 1
     options = 1
-    for m in range(1, memories):
+    for _ in range(1, memories):
         options *= longest + 2
     count = np.zeros(tensors, np.int64)
     energy = np.zeros((tensors, options), np.int64)
@@ -537,7 +563,7 @@ def _run(x, nest, walks, scratch, front, longest, most):
     load = np.zeros((tensors, options, resources), np.int64)
     choice = np.zeros((tensors, options, memories), np.int64)
     stamps = np.zeros(2, np.int64)
-    sequences, nests, depth = 0, 0, 0
+    sequences, nests, depth = 0, 0, np.int64(0)
     while depth >= 0:
         if action[depth] < 0 and region[depth] == 0 and _covered(x, reached[depth]):
             if sequences == most:
@@ -554,7 +580,8 @@ def _run(x, nest, walks, scratch, front, longest, most):
             continue
         if not _allowed(x, action[depth], region[depth], reached[depth]):
             continue
-        reached[depth + 1], region[depth + 1] = reached[depth], region[depth]
+        _copy(reached[depth + 1], reached[depth])
+        region[depth + 1] = region[depth]
         if action[depth] < ranks * bounds:
             r = action[depth] // bounds
             kind[depth], bound[depth] = r, x.bounds[action[depth] % bounds]
@@ -563,7 +590,8 @@ def _run(x, nest, walks, scratch, front, longest, most):
         else:
             vector = action[depth] - ranks * bounds
             kind[depth], bound[depth] = -1 - vector, 0
-            reached[depth + 1] *= x.vectors[region[depth] - 1, vector]
+            for r in range(ranks):
+                reached[depth + 1, r] *= x.vectors[region[depth] - 1, vector, r]
             region[depth + 1] -= 1
         depth += 1
     return sequences, nests, True
@@ -578,8 +606,8 @@ def _price(x, nest, walks, scratch, stamps, kind, bound, stride, depth, resource
     for t in range(len(count)):
         for g in range(regions):
             for gap in range(nest.first[g], nest.first[g + 1] + 1):
-                _walk(x, nest, nest.site[g, gap], t, g, gap, True, walks, scratch, stamps)
-        _walk(x, nest, sites - 1, t, regions - 1, nest.first[regions], False, walks, scratch, stamps)
+                _walk(x, nest, nest.site[g, gap], sites - 1, t, g, gap, walks, scratch, stamps)
+        _walk(x, nest, sites - 1, sites - 1, t, regions - 1, nest.first[regions], walks, scratch, stamps)
         count[t] = _options(x, nest, walks, t, sites, resource, energy[t], held[t], load[t], choice[t])
         nests *= count[t]
         if not x.plain:
