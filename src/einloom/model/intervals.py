@@ -25,24 +25,10 @@ from einloom.model import perfect
 from einloom.model.arrays import SAFE, Array
 from einloom.model.digits import Digit, Sums
 from einloom.model.structure import Mode
+from einloom.model.windows import Line
 
 BLOCK = 1_000_000
 """Most intervals that are written down at a time, and most frames or instances that one transition may have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One rank of the dimension.
-
-    Attributes:
-        extent: Its size.
-        coefficient: Of its variable in the index; 0: the rank does not index the tensor.
-        digits: Its loops, outermost first. Bounds are arrays of shape ``(candidates,)``.
-    """
-
-    extent: int
-    coefficient: int
-    digits: tuple[Digit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +266,6 @@ class Intervals:
         self._lines = [_ListedLine(line, one) for line in lines]
         self._order = list(order)
         self._one = one
-        self._known: dict[tuple[int, bool], Sums] = {}
         tiles = (abs(line.coefficient) * (line.tile - 1) for line in self._lines)
         self._tile: Array = sum(tiles, start=np.ones(len(one), dtype=np.int64))
         self._offsets = [
@@ -295,14 +280,9 @@ class Intervals:
         return self._sums(k, steps=True)
 
     def _sums(self, k: int, steps: bool) -> Sums:
-        if (k, steps) not in self._known:
-            stays = [self._order[:k].count(i) for i in range(len(self._lines))]
-            frames = [
-                line.frames(stay, steps and self._order[k] == i)
-                for i, (line, stay) in enumerate(zip(self._lines, stays, strict=True))
-            ]
-            self._known[k, steps] = self._total(frames)
-        return self._known[k, steps]
+        return self._total(
+            [line.frames(self._order[:k].count(i), steps and self._order[k] == i) for i, line in enumerate(self._lines)]
+        )
 
     def _total(self, frames: Sequence[_Frames]) -> Sums:
         many = math.prod((f.full for f in frames), start=self._one)
@@ -370,14 +350,6 @@ class Intervals:
         if int(instances.max(initial=1)) == 1:
             return *now.alone(then), *then.alone(now)
         return *now.together(then, parent, len(row)), *then.together(now, parent, len(row))
-
-    def touched(self) -> Array:
-        """Distinct elements that the instances which share ever hold, summed over the others: time shares, too.
-
-        Only for lines whose temporal loops are given as shared ones.
-        """
-        assert not self._order
-        return np.asarray(self.wrap(0).after)
 
 
 class _Tiles:

@@ -24,8 +24,9 @@ from einloom.model.arrays import Array, Count
 from einloom.model.chains import Chains
 from einloom.model.digits import Digit, EvenRank, Motion, Rank, Sums
 from einloom.model.groups import Group, IntDigit
-from einloom.model.intervals import Intervals, Line
+from einloom.model.intervals import Intervals
 from einloom.model.structure import Link, Mode, Modes, Structure
+from einloom.model.windows import EvenWindow, Line
 from einloom.workloads.sized import Access, Dim
 
 T = TypeVar("T")
@@ -69,6 +70,11 @@ class Batch:
         return np.zeros_like(self.bounds[0])
 
     @cached_property
+    def iterates(self) -> tuple[bool, ...]:
+        """For each loop whether it has more than one iteration in some candidate."""
+        return tuple(bool((bound > 1).any()) for bound in self.bounds)
+
+    @cached_property
     def places(self) -> dict[str, tuple[int, ...]]:
         """Slots of the loops of each rank variable, outermost first."""
         slots = enumerate(self.structure.slots)
@@ -80,6 +86,8 @@ class Batch:
 
     def pins(self, places: Iterable[int]) -> tuple[tuple[int, int], ...]:
         """What tells apart the singled-out instances along some loops, for as long as ``known`` lives."""
+        if not self.instance:
+            return ()
         pinned = [(i, self.instance[i]) for i in places if i in self.instance]
         for _, at in pinned:
             self.known.setdefault(("pin", id(at)), at)  # else another array might get its id
@@ -114,7 +122,7 @@ def link_words(batch: Batch, link: Link, modes: Modes) -> Words:
 
 
 def _moved(batch: Batch, access: Access, modes: Modes, compute: bool) -> Words:
-    parts = [_part(batch, names, dims, modes) for names, dims in _groups(batch.structure, access)]
+    parts = [_part(batch, names, dims, modes) for names, dims in _groups(batch, access)]
     if compute:
         steps = _column(_product(part.wrap(len(part.loops), "after") for part in parts), batch)
         return Words(steps, steps)
@@ -122,7 +130,7 @@ def _moved(batch: Batch, access: Access, modes: Modes, compute: bool) -> Words:
     def over_time(first: str, moved: str, kept: str) -> Array:
         words = _product(part.wrap(0, first) for part in parts)
         for loop, mode in enumerate(modes):
-            if mode == Mode.TIME:
+            if mode == Mode.TIME and batch.iterates[loop]:
                 words = words + _product(part.at(loop, moved) for part in parts)
                 words = words - _product(part.at(loop, kept) for part in parts)
         return _column(words, batch)
@@ -136,9 +144,9 @@ def touched_words(batch: Batch, access: Access, modes: Modes) -> Array:
     structure = batch.structure
     if _has_closed_form(batch, access):
         return perfect.touched_words(structure.einsum, access, structure.slots, modes, batch.bounds)
-    key = ("touched", access, modes, batch.pins(range(len(modes))))
+    key = ("touched", access.dims, modes, batch.pins(range(len(modes))))
     return batch.once(
-        key, lambda: _column(_product(_touched(batch, *group, modes) for group in _groups(structure, access)), batch)
+        key, lambda: _column(_product(_touched(batch, *group, modes) for group in _groups(batch, access)), batch)
     )
 
 
@@ -147,7 +155,7 @@ def _touched(batch: Batch, names: tuple[str, ...], dims: tuple[Dim, ...], modes:
     if _is_plain(names, dims):
         return chains.everywhere(_rank(batch, chains, names[0], bool(dims), modes).touched())
     if len(dims) <= 1:
-        return chains.everywhere(_intervals(batch, chains, names, dims, _timeless(modes)).wrap(0).after)
+        return chains.everywhere(_one_dimension(batch, chains, names, dims, _timeless(modes)).wrap(0).after)
     return chains.everywhere(np.concatenate([group.touched() for group in _listed(batch, chains, names, dims, modes)]))
 
 
@@ -176,19 +184,32 @@ class _Part:
     motion: Motion
     chains: Chains
     loops: tuple[int, ...]
+    _known: dict[tuple[int, bool], Sums] = field(default_factory=dict)
+
+    def _sums(self, k: int, steps: bool) -> Sums:
+        if (k, steps) not in self._known:
+            self._known[k, steps] = self.motion.step(k) if steps else self.motion.wrap(k)
+        return self._known[k, steps]
 
     def wrap(self, k: int, kind: str) -> Count:
-        return self.chains.everywhere(getattr(self.motion.wrap(k), kind))
+        return self.chains.everywhere(getattr(self._sums(k, steps=False), kind))
 
     def at(self, loop: int, kind: str) -> Count:
         """What this group does when the temporal loop at place ``loop`` steps."""
         if loop in self.loops:
-            return self.chains.everywhere(getattr(self.motion.step(self.loops.index(loop)), kind))
+            return self.chains.everywhere(getattr(self._sums(self.loops.index(loop), steps=True), kind))
         return self.wrap(sum(1 for place in self.loops if place < loop), kind)
 
 
-def _groups(structure: Structure, access: Access) -> list[tuple[tuple[str, ...], tuple[Dim, ...]]]:
+_Group = tuple[tuple[str, ...], tuple[Dim, ...]]
+
+
+def _groups(batch: Batch, access: Access) -> list[_Group]:
     """Variables that share dimensions of ``access``, with those dimensions; the others one by one."""
+    return batch.once(("groups", access.dims), lambda: _joined(access, batch.structure.extents))
+
+
+def _joined(access: Access, variables: Iterable[str]) -> list[_Group]:
     groups: list[tuple[set[str], list[Dim]]] = []
     for dim in access.dims:
         names = {var for var, _ in dim}
@@ -198,8 +219,8 @@ def _groups(structure: Structure, access: Access) -> list[tuple[tuple[str, ...],
         for group in joined:
             groups.remove(group)
         groups.append((names.union(*(g[0] for g in joined)), [*(d for g in joined for d in g[1]), dim]))
-    groups += [({var}, []) for var in structure.extents if var not in access.variables]
-    return [(tuple(v for v in structure.extents if v in names), tuple(dims)) for names, dims in groups]
+    groups += [({var}, []) for var in variables if var not in access.variables]
+    return [(tuple(v for v in variables if v in names), tuple(dims)) for names, dims in groups]
 
 
 def _places(batch: Batch, names: Iterable[str]) -> list[int]:
@@ -235,7 +256,7 @@ def _motion(batch: Batch, chains: Chains, names: tuple[str, ...], dims: tuple[Di
     if _is_plain(names, dims) and (dims or len(spatial) <= 1 or names[0] in batch.even):
         return _rank(batch, chains, names[0], bool(dims), modes)
     if len(dims) <= 1:
-        return _intervals(batch, chains, names, dims, modes)
+        return _one_dimension(batch, chains, names, dims, modes)
     return _Stacked(_listed(batch, chains, names, dims, modes), batch.like.dtype)
 
 
@@ -244,34 +265,40 @@ def _is_plain(names: Sequence[str], dims: Sequence[Dim]) -> bool:
 
 
 def _rank(batch: Batch, chains: Chains, variable: str, relevant: bool, modes: Modes) -> Rank | EvenRank:
-    digits = [
-        Digit(modes[i], chains.count("bound", i), chains.count("at", i) if i in batch.instance else None)
-        for i in batch.places[variable]
-    ]
-    one: Count = 1 if chains.rows == 1 else np.ones(chains.rows, dtype=batch.like.dtype)
+    digits, one = _digits(batch, variable, modes, chains.count), _one(batch, chains)
     if variable in batch.even:
         return EvenRank(digits, relevant, one)
     return Rank(batch.structure.extents[variable], digits, relevant, one)
 
 
-def _intervals(batch: Batch, chains: Chains, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> Motion:
+def _one_dimension(batch: Batch, chains: Chains, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> Motion:
+    """Ranks that share a dimension, or a rank that indexes none."""
     coefficients = dict(dims[0]) if dims else {}
     order = [names.index(batch.structure.slots[i].variable) for i in _places(batch, names) if modes[i] == Mode.TIME]
-    motions = []
-    for part in chains.blocks():
-        lines = [
-            Line(
-                batch.structure.extents[var],
-                coefficients.get(var, 0),
-                tuple(
-                    Digit(modes[i], part.column("bound", i), part.column("at", i) if i in batch.instance else None)
-                    for i in batch.places[var]
-                ),
-            )
+
+    def lines(column: Callable[[str, int], Count]) -> list[Line]:
+        return [
+            Line(batch.structure.extents[var], coefficients.get(var, 0), _digits(batch, var, modes, column))
             for var in names
         ]
-        motions.append(Intervals(lines, order, np.ones(part.rows, dtype=batch.like.dtype)))
+
+    if batch.even.issuperset(names):
+        return EvenWindow(lines(chains.count), order, _one(batch, chains))
+    motions = [
+        Intervals(lines(part.column), order, np.ones(part.rows, dtype=batch.like.dtype)) for part in chains.blocks()
+    ]
     return motions[0] if len(motions) == 1 else _Stacked(motions, batch.like.dtype)
+
+
+def _digits(batch: Batch, variable: str, modes: Modes, column: Callable[[str, int], Count]) -> tuple[Digit, ...]:
+    return tuple(
+        Digit(modes[i], column("bound", i), column("at", i) if i in batch.instance else None)
+        for i in batch.places[variable]
+    )
+
+
+def _one(batch: Batch, chains: Chains) -> Count:
+    return 1 if chains.rows == 1 else np.ones(chains.rows, dtype=batch.like.dtype)
 
 
 def _listed(batch: Batch, chains: Chains, names: tuple[str, ...], dims: tuple[Dim, ...], modes: Modes) -> list[Group]:
