@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from einloom.mapper.gemm.compiled import kernel
+from einloom.mapper.gemm.compiled import copy, kernel
 from einloom.mapper.gemm.tables import EDP, ENERGY, LATENCY, PARETO
 from einloom.model.arrays import Array
 
 TOLERANCE = 1e-12
 """Sums in another order differ by less; real differences are larger (integers below 2^53)."""
+
+
+class Best(NamedTuple):
+    """What was found, and room for more.
+
+    Attributes:
+        points: Rows of (energy, cycles, occupancy of the buffer, of the registers).
+        recipes: What each point is made of (see `tables`).
+        count: (points found, rows costed).
+    """
+
+    points: Array
+    recipes: Array
+    count: Array
 
 
 @kernel
@@ -43,10 +58,10 @@ def may_improve(objective: int, points: Array, n: int, energy: float, cycles: fl
     if energy == math.inf:
         return False
     if objective == PARETO:
+        dominated = False
         for i in range(n):
-            if compare(energy, points[i, 0]) >= 0 and compare(cycles, points[i, 1]) >= 0:
-                return False
-        return True
+            dominated |= compare(energy, points[i, 0]) >= 0 and compare(cycles, points[i, 1]) >= 0
+        return not dominated
     if n == 0:
         return True
     order = compare(score(objective, energy, cycles), score(objective, points[0, 0], points[0, 1]))
@@ -87,17 +102,17 @@ def offer(objective: int, points: Array, recipes: Array, n: int, point: Array, r
         for i in range(n):
             ties = compare(energy, points[i, 0]) == 0 and compare(cycles, points[i, 1]) == 0
             if ties and _smaller(points, i, point):
-                points[i] = point
-                recipes[i] = recipe
+                copy(point, points[i])
+                copy(recipe, recipes[i])
         return n
     kept = 0
     for i in range(n):
         if objective == PARETO and (compare(points[i, 0], energy) < 0 or compare(points[i, 1], cycles) < 0):
-            points[kept] = points[i]
-            recipes[kept] = recipes[i]
+            copy(points[i], points[kept])
+            copy(recipes[i], recipes[kept])
             kept += 1
     if kept == len(points):
         return kept
-    points[kept] = point
-    recipes[kept] = recipe
+    copy(point, points[kept])
+    copy(recipe, recipes[kept])
     return kept + 1

@@ -1,15 +1,36 @@
-"""How kernels of this package are compiled: once, kept on disk, without the interpreter in their loops."""
+"""How kernels of this package are compiled: on first use, without the interpreter in their loops.
+
+Kernels take numpy arrays, numbers, and tuples of them. Only an `entry` can be called from Python and is kept on disk,
+with all that it calls; numba compares the time stamp of its own file only, so after an edit of a kernel elsewhere its
+module (`search`) must be touched.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-import numba  # type: ignore[import-untyped]
+import numba
+
+from einloom.model.arrays import Array
 
 _F = TypeVar("_F", bound=Callable[..., object])
+_COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+"""Kernels make no arrays (they get their space), so arrays need no counting: it halves the time of compiling."""
 
 
 def kernel(function: _F) -> _F:
-    """``function`` as machine code on first use; its arguments are numpy arrays, numbers, and tuples of them."""
-    return cast(_F, numba.njit(cache=True, nogil=True)(function))
+    """``function`` as machine code, to be called from other kernels only."""
+    return cast(_F, numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_COMMON)(function))
+
+
+def entry(function: _F) -> _F:
+    """``function`` as machine code, to be called from Python."""
+    return cast(_F, numba.njit(cache=True, **_COMMON)(function))
+
+
+@kernel
+def copy(source: Array, target: Array) -> None:
+    """``target[:] = source``, without the copy that guards against overlaps."""
+    for i in range(len(source)):
+        target[i] = source[i]

@@ -15,37 +15,63 @@ at every step.
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from typing import NamedTuple
 
 from einloom.mapper.gemm import inner, outer
-from einloom.mapper.gemm.best import may_improve, offer, score
-from einloom.mapper.gemm.compiled import kernel
-from einloom.mapper.gemm.leaf import Best
-from einloom.mapper.gemm.outer import ceil_div
+from einloom.mapper.gemm.best import Best, may_improve, offer
+from einloom.mapper.gemm.compiled import copy, kernel
+from einloom.mapper.gemm.leaf import Bounds, combine
+from einloom.mapper.gemm.outer import EXACT, RELAXED, ceil_div
 from einloom.mapper.gemm.tables import (
     ABOVE,
     BUFFER,
+    BUFFER_VISITS,
     BUFFERED,
     FAMILY,
+    HELD,
     INNERMOST,
+    LOOSE,
     NO_HOLDER,
-    RECIPE,
+    PLACED,
     REGISTERED,
     REGISTERS,
+    SERVED,
     TILE,
     TOGETHER,
+    TWICE,
     VECTOR,
-    VISITS,
+    Scratch,
     Tables,
+    U,
+    W,
 )
 from einloom.model.arrays import Array
 
 
+class Floating(NamedTuple):
+    """One choice of spatial vector, bounds and tile of the rank that the floating tensor ignores.
+
+    Attributes:
+        vector: Row of the spatial vector.
+        s, w, u, v: Instances, bound below the array, array tile and its visits, of each rank; of the floating
+            tensor's own rank ``w`` is 1 and ``v`` the visits of ``x``.
+        steps: Of each rank.
+        x: Tile of the floating tensor's own rank at its register hold.
+        options: How many rows of `Scratch.relaxed` list the buffer's holds.
+    """
+
+    vector: int
+    s: Array
+    w: Array
+    u: Array
+    v: Array
+    steps: Array
+    x: int
+    options: int
+
+
 @kernel
-def place(
-    t: Tables, row: int, u: Array, v: Array, x: int, batch: float, exact: bool, visits: Array
-) -> float:
+def place(t: Tables, row: int, u: Array, v: Array, x: int, batch: float, exact: int, visits: Array) -> float:
     """Visits of each tensor's buffer tile under one row of ``floating_buffers``; returns what the tiles take.
 
     Args:
@@ -58,7 +84,8 @@ def place(
     Returns:
         Occupancy of the buffer, or infinity where it does not fit.
     """
-    a, above, own, below = t.floating_buffers[row]
+    a, above = t.floating_buffers[row, 0], t.floating_buffers[row, 1]
+    own, below = t.floating_buffers[row, 2], t.floating_buffers[row, 3]
     taken = 0.0
     visits[:] = 0
     for r in range(3):
@@ -72,7 +99,8 @@ def place(
         c = 3 - a - above
         wide = t.width[BUFFER, a] * u[c]
         visits[a] = 1
-        visits[above] = outer.fewest_visits(t, above, u[above], v[above], (t.capacity[BUFFER] / batch - taken) / wide, exact)
+        limit = (t.capacity[BUFFER] / batch - taken) / wide
+        visits[above] = outer.fewest_visits(t, above, u[above], v[above], limit, exact)
         if visits[above] == 0:
             return math.inf
         size = outer.tile(t, above, u[above], v[above], visits[above]) if exact else u[above]
@@ -85,89 +113,76 @@ def place(
 
 @kernel
 def least_floating(
-    t: Tables, objective: int, a: int, low: Array, high: Array, fewest: Array, most: Array
-) -> tuple[float, float, float]:
-    """Lower bounds of (score, energy, cycles) over a box where tensor ``a`` floats; infinite where it is empty.
-
-    Of rank a the box bounds the tile ``x``, of the others the array tile.
-    """
+    t: Tables, objective: int, a: int, low: Array, high: Array, fewest: Array, most: Array, scratch: Scratch
+) -> Bounds:
+    """Bounds over a box where tensor ``a`` floats. Of rank a the box bounds the tile ``x``, else the array tile."""
+    n = _list_places(t, a, low, fewest, most, scratch)
     least = (math.inf, math.inf, math.inf)
-    u = low.copy()
-    u[a] = 1
-    served, visits = np.empty(3, np.int64), np.empty(3, np.int64)
     for row in range(len(t.floating_registers)):
         if t.floating_registers[row, 0] != a:
             continue
-        inside = _least_inside(t, row, low, high, fewest[a])
-        if inside == math.inf:
-            continue
-        _least_served(t, row, fewest, served)
-        for hold in range(len(t.floating_buffers)):
-            if t.floating_buffers[hold, 0] != a or place(t, hold, u, most, low[a], 1.0, False, visits) == math.inf:
-                continue
-            for r in range(3):  # a tile that follows the array's is visited as often, at least
-                visits[r] = min(visits[r], fewest[r]) if _follows(t, hold, r) else visits[r]
-            cycles = max(t.steps[0] * t.step_cycles, outer.port_cycles(t, visits, served))
-            energy = t.base_pj + inside + outer.total(t, 0, visits, served) + t.leak_pj * cycles
-            least = (min(least[0], score(objective, energy, cycles)), min(least[1], energy), min(least[2], cycles))
+        p, q = t.floating_registers[row, 2], t.floating_registers[row, 3]
+        s_p = 1
+        while n and s_p <= t.widest[p]:  # corners of the instances that two ranks can have together
+            s_q = min(t.widest[q], t.instances // s_p)
+            s_p = min(t.widest[p], t.instances // s_q)
+            here = _least_beside(t, objective, row, (s_p, s_q), (low, high), fewest, n, scratch)
+            least = (min(least[0], here[0]), min(least[1], here[1]), min(least[2], here[2]))
+            s_p += 1
     return least
 
 
 @kernel
-def _follows(t: Tables, hold: int, r: int) -> bool:
-    """Whether the buffer's visits of tensor ``r`` are those of the tile that the box bounds."""
-    a, _, own, below = t.floating_buffers[hold]
-    return bool((below >> r) & 1) or (r == a and own != TOGETHER)
+def _list_places(t: Tables, a: int, low: Array, fewest: Array, most: Array, scratch: Scratch) -> int:
+    """Buffer holds that fit the smallest tiles of a box, with the fewest visits; how many."""
+    u, visits = scratch.ranks[LOOSE], scratch.ranks[PLACED]
+    copy(low, u)
+    u[a] = 1
+    n = 0
+    for hold in range(len(t.floating_buffers)):
+        if t.floating_buffers[hold, 0] != a or place(t, hold, u, most, low[a], 1.0, RELAXED, visits) == math.inf:
+            continue
+        own, below = t.floating_buffers[hold, 2], t.floating_buffers[hold, 3]
+        scratch.relaxed[n, 0] = hold
+        for r in range(3):  # a tile that follows the array's (or ``x``) is visited as often
+            follows = (below >> r) & 1 or (r == a and own == TWICE)
+            scratch.relaxed[n, 1 + r] = fewest[r] if follows else visits[r]
+        n += 1
+    return n
 
 
 @kernel
-def _least_served(t: Tables, row: int, fewest: Array, served: Array) -> None:
-    """Least times that the array takes in each tensor: once a visit, or, past the registers, once a step."""
-    a, others, p, q = t.floating_registers[row]
-    served[a] = fewest[a]
-    served[p] = fewest[p] if others > 0 else max(fewest[p], ceil_div(t.extent[p], t.widest[p]))
-    served[q] = fewest[q] if others > 1 else max(fewest[q], ceil_div(t.extent[q], t.widest[q]))
+def _least_beside(
+    t: Tables, objective: int, row: int, instances: tuple[int, int], between: tuple[Array, Array], fewest: Array,
+    n: int, scratch: Scratch,
+) -> Bounds:  # fmt: skip
+    """Bounds for one choice of register holds, with at most these instances of the two ranks it has as indices.
 
-
-@kernel
-def _room(t: Tables, row: int) -> float:
-    """Largest ``w_b w_c`` of the floating tensor's tile when the other holds are one element each."""
-    a, others, p, q = t.floating_registers[row]
-    room = t.capacity[REGISTERS]
-    if others > 0:
-        room -= t.width[REGISTERS, p]
-    if others > 1:
-        room -= t.width[REGISTERS, q]
-    return room // t.width[REGISTERS, a]
-
-
-@kernel
-def _least_inside(t: Tables, row: int, low: Array, high: Array, visits: int) -> float:
-    """Least energy of registers and links: over the corners of ``w_p w_q <= room`` that the array can complete.
-
-    The floating tensor is copied to at least one instance a visit; ``fill F - first f`` rises in both, so one is least.
+    The floating tensor is copied to at least one instance a visit: ``fill F - first f`` rises in both.
     """
-    a, others, p, q = t.floating_registers[row]
-    room = _room(t, row)
-    fixed = t.in_registers[a] + t.fill[a] * visits - t.first[a]
-    for i, r in ((1, p), (2, q)):
-        if i > others:
-            fixed += t.past_registers[r]
-    best = math.inf
-    w_p = 1
-    while w_p <= room and w_p <= t.extent[p]:
-        w_q = int(min(room // w_p, t.extent[q]))
-        w_p = int(min(room // w_q, t.extent[p]))
-        s_p, s_q = ceil_div(low[p], min(w_p, high[p])), ceil_div(low[q], min(w_q, high[q]))
-        if s_p <= t.widest[p] and s_q <= t.widest[q] and s_p * s_q <= t.instances:
-            energy = fixed
-            if others > 0:
-                energy += _filled(t, p, min(w_p, high[p]), t.widest[p])
-            if others > 1:
-                energy += _filled(t, q, min(w_q, high[q]), t.widest[q])
-            best = min(best, energy)
-        w_p += 1
-    return best
+    a, others = t.floating_registers[row, 0], t.floating_registers[row, 1]
+    p, q = t.floating_registers[row, 2], t.floating_registers[row, 3]
+    low_p, low_q = ceil_div(between[0][p], instances[0]), ceil_div(between[0][q], instances[1])
+    room = t.capacity[REGISTERS]
+    room -= t.width[REGISTERS, p] if others > 0 else 0.0
+    room -= t.width[REGISTERS, q] if others > 1 else 0.0
+    room = room // t.width[REGISTERS, a]
+    if low_p * low_q > room:
+        return math.inf, math.inf, math.inf
+    energy = t.in_registers[a] + t.fill[a] * fewest[a] - t.first[a]
+    served = scratch.ranks[SERVED]
+    served[a], served[p], served[q] = fewest[a], fewest[p], fewest[q]
+    if others > 0:
+        energy += _filled(t, p, int(min(between[1][p], room // low_q)), instances[0])
+    else:
+        energy += t.past_registers[p]
+        served[p] = max(ceil_div(t.extent[p], instances[0]), (fewest[p] - 1) * low_p + 1)
+    if others > 1:
+        energy += _filled(t, q, int(min(between[1][q], room // low_p)), instances[1])
+    else:
+        energy += t.past_registers[q]
+        served[q] = max(ceil_div(t.extent[q], instances[1]), (fewest[q] - 1) * low_q + 1)
+    return combine(t, objective, energy, t.steps[0], scratch.relaxed, n, served)
 
 
 @kernel
@@ -178,12 +193,16 @@ def _filled(t: Tables, r: int, w: int, s: int) -> float:
 
 
 @kernel
-def search_floating(t: Tables, objective: int, a: int, low: Array, high: Array, v: Array, best: Best) -> None:
-    """Offer every nest of single classes where tensor ``a`` floats: all bounds, spatial vectors, and holds."""
+def search_floating(
+    t: Tables, objective: int, a: int, low: Array, high: Array, v: Array, best: Best, scratch: Scratch
+) -> None:
+    """Offer every nest of single classes where tensor ``a`` floats, where it may still improve."""
     b, c = (a + 1) % 3, (a + 2) % 3
-    least = least_floating(t, objective, a, low, high, v, v)
-    w = np.ones(3, np.int64)
-    u, steps = np.empty(3, np.int64), np.empty(3)
+    least = least_floating(t, objective, a, low, high, v, v, scratch)
+    n = _list_places(t, a, low, v, v, scratch)
+    w, u, steps = scratch.ranks[W], scratch.ranks[U], scratch.steps
+    w[a] = 1
+    room = t.capacity[REGISTERS] // t.width[REGISTERS, a]
     for vector in range(len(t.vectors)):
         s = t.vectors[vector]
         cycles = max(least[2], t.steps[vector] * t.step_cycles)
@@ -196,93 +215,108 @@ def search_floating(t: Tables, objective: int, a: int, low: Array, high: Array, 
         u[a], steps[a] = s[a], across
         b_low, b_high = inner.bounds_range(t, b, low[b], high[b], s[b])
         c_low, c_high = inner.bounds_range(t, c, low[c], high[c], s[c])
-        room = t.capacity[REGISTERS] // t.width[REGISTERS, a]
-        for w_b in range(b_low, int(min(b_high, room // max(1, c_low))) + 1):
+        if b_low > b_high or c_low > c_high or not _worth(t, objective, a, s, (low, high), v, n, best, scratch):
+            continue
+        row = Floating(vector, s, w, u, v, steps, x, n)
+        for w_b in range(b_low, int(min(b_high, room // c_low)) + 1):
             w[b], u[b] = w_b, min(t.extent[b], w_b * s[b])
             steps[b] = inner.steps_of(t.extent[b], v[b], w_b, s[b])
             for w_c in range(c_low, int(min(c_high, room // w_b)) + 1):
                 w[c], u[c] = w_c, min(t.extent[c], w_c * s[c])
                 steps[c] = inner.steps_of(t.extent[c], v[c], w_c, s[c])
-                _beside(t, objective, a, vector, (w, u, v), steps, x, best)
+                _search_beside(t, objective, a, row, best, scratch)
 
 
 @kernel
-def _beside(
-    t: Tables, objective: int, a: int, vector: int, tiles: tuple[Array, Array, Array], steps: Array, x: int, best: Best
-) -> None:
-    """All register holds beside the floating tensor; the innermost of three may split its rank in two loops."""
-    w = tiles[0]
+def _worth(
+    t: Tables, objective: int, a: int, s: Array, between: tuple[Array, Array], v: Array, n: int, best: Best,
+    scratch: Scratch,
+) -> bool:  # fmt: skip
+    """Whether anything on these instances may improve."""
     for row in range(len(t.floating_registers)):
-        if t.floating_registers[row, 0] != a:
-            continue
-        others, q = t.floating_registers[row, 1], t.floating_registers[row, 3]
-        for innermost in range(1, (w[q] if others == 2 else 1) + 1):
-            if w[q] % innermost == 0 or others < 2:
-                _around(t, objective, row, vector, tiles, steps, x, innermost, best)
+        if t.floating_registers[row, 0] == a:
+            instances = (s[t.floating_registers[row, 2]], s[t.floating_registers[row, 3]])
+            here = _least_beside(t, objective, row, instances, between, v, n, scratch)
+            if may_improve(objective, best.points, best.count[0], here[1], here[2]):
+                return True
+    return False
 
 
 @kernel
-def _around(
-    t: Tables, objective: int, row: int, vector: int, tiles: tuple[Array, Array, Array], steps: Array, x: int,
-    innermost: int, best: Best,
-) -> None:  # fmt: skip
+def _search_beside(t: Tables, objective: int, a: int, row: Floating, best: Best, scratch: Scratch) -> None:
+    """All register holds beside the floating tensor; the innermost of three may split its rank in two loops."""
+    for holds in range(len(t.floating_registers)):
+        if t.floating_registers[holds, 0] != a:
+            continue
+        whole = row.w[t.floating_registers[holds, 3]]
+        if t.floating_registers[holds, 1] < 2:
+            _search_around(t, objective, holds, row, 1, best, scratch)
+            continue
+        for innermost in range(1, whole + 1):
+            if whole % innermost == 0:
+                _search_around(t, objective, holds, row, innermost, best, scratch)
+
+
+@kernel
+def _search_around(
+    t: Tables, objective: int, holds: int, row: Floating, innermost: int, best: Best, scratch: Scratch
+) -> None:
     """All buffer holds around the floating tensor, for one choice of everything else."""
-    w, u, v = tiles
-    a, others, p, q = t.floating_registers[row]
-    taken = t.width[REGISTERS, a] * w[p] * w[q]
+    a, others = t.floating_registers[holds, 0], t.floating_registers[holds, 1]
+    p, q = t.floating_registers[holds, 2], t.floating_registers[holds, 3]
+    taken = t.width[REGISTERS, a] * row.w[p] * row.w[q]
     taken += t.width[REGISTERS, p] * innermost if others > 0 else 0.0
     taken += t.width[REGISTERS, q] if others > 1 else 0.0
     if taken > t.capacity[REGISTERS]:
         return
     best.count[1] += 1
-    s = t.vectors[vector]
-    served = _served(t, row, w, v, s, steps, innermost)
-    energy = t.base_pj + _inside(t, row, w, v, s, x, innermost)
-    held = np.zeros(3, np.int64)
-    held[a] = 1
-    held[p], held[q] = min(others, 1), others // 2
-    work = steps[0] * steps[1] * steps[2] * t.batch_steps[vector]
-    cycles = max(work * t.step_cycles, inner.port_cycles(t, held, served, steps, t.batch_steps[vector]))
-    if not may_improve(objective, best.points, best.count[0], energy + t.leak_pj * cycles, cycles):
-        return
-    visits = np.empty(3, np.int64)
-    for hold in range(len(t.floating_buffers)):
-        if t.floating_buffers[hold, 0] != a:
+    batch_steps = t.batch_steps[row.vector]
+    served, held, visits = scratch.ranks[SERVED], scratch.ranks[HELD], scratch.ranks[PLACED]
+    _serve(t, holds, row, innermost, served)
+    held[a], held[p], held[q] = 1, min(others, 1), others // 2
+    energy = t.base_pj + _inside(t, holds, row, innermost)
+    work = row.steps[0] * row.steps[1] * row.steps[2] * batch_steps * t.step_cycles
+    cycles = max(work, inner.port_cycles(t, held, served, row.steps, batch_steps))
+    for i in range(row.options):
+        price = energy + outer.total(t, 0, scratch.relaxed[i, 1:], served) + t.leak_pj * cycles
+        if not may_improve(objective, best.points, best.count[0], price, cycles):
             continue
-        room = place(t, hold, u, v, x, t.batch_tile[vector], True, visits)
+        hold = scratch.relaxed[i, 0]
+        room = place(t, hold, row.u, row.v, row.x, t.batch_tile[row.vector], EXACT, visits)
         if room == math.inf:
             continue
-        busiest = max(cycles, outer.port_cycles(t, visits, served))
-        price = energy + outer.total(t, 0, visits, served) + t.leak_pj * busiest
-        if may_improve(objective, best.points, best.count[0], price, busiest):
-            recipe = np.empty(RECIPE, np.int64)
-            recipe[FAMILY], recipe[VECTOR], recipe[BUFFERED], recipe[REGISTERED] = a + 1, vector, hold, row
-            recipe[ABOVE], recipe[INNERMOST] = v[a], innermost
-            recipe[TILE : TILE + 3] = w
-            recipe[VISITS : VISITS + 3] = visits
-            point = np.array([price, busiest, room, taken])
-            best.count[0] = offer(objective, best.points, best.recipes, best.count[0], point, recipe)
+        point, recipe = scratch.point, scratch.recipe
+        point[1] = max(cycles, outer.port_cycles(t, visits, served))
+        point[0] = energy + outer.total(t, 0, visits, served) + t.leak_pj * point[1]
+        point[2], point[3] = room, taken
+        recipe[FAMILY], recipe[VECTOR], recipe[BUFFERED], recipe[REGISTERED] = a + 1, row.vector, hold, holds
+        recipe[ABOVE], recipe[INNERMOST] = row.v[a], innermost
+        copy(row.w, recipe[TILE:])
+        copy(visits, recipe[BUFFER_VISITS:])
+        best.count[0] = offer(objective, best.points, best.recipes, best.count[0], point, recipe)
 
 
 @kernel
-def _served(t: Tables, row: int, w: Array, v: Array, s: Array, steps: Array, innermost: int) -> Array:
+def _serve(t: Tables, holds: int, row: Floating, innermost: int, served: Array) -> None:
     """Times that the array takes in each tensor."""
-    a, others, p, q = t.floating_registers[row]
-    served = np.empty(3, np.int64)
-    served[a] = v[a]
-    served[p] = v[p] if others > 0 else int(steps[p])
-    served[q] = int(steps[q])
+    others, q = t.floating_registers[holds, 1], t.floating_registers[holds, 3]
+    a, p = t.floating_registers[holds, 0], t.floating_registers[holds, 2]
+    w, s, v = row.w[q], row.s[q], row.v[q]
+    served[a] = row.v[a]
+    served[p] = row.v[p] if others > 0 else int(row.steps[p])
+    served[q] = int(row.steps[q])
     if others > 1:  # the loop outside its hold, and in the last visit as much of it as is left
-        left = t.extent[q] - (v[q] - 1) * min(t.extent[q], w[q] * s[q])
-        served[q] = (v[q] - 1) * (w[q] // innermost) + ceil_div(min(w[q], left), innermost)
-    return served
+        left = t.extent[q] - (v - 1) * min(t.extent[q], w * s)
+        served[q] = (v - 1) * (w // innermost) + ceil_div(min(w, left), innermost)
 
 
 @kernel
-def _inside(t: Tables, row: int, w: Array, v: Array, s: Array, x: int, innermost: int) -> float:
+def _inside(t: Tables, holds: int, row: Floating, innermost: int) -> float:
     """Energy of registers and links, pJ."""
-    a, others, p, q = t.floating_registers[row]
-    copies = (v[a] - 1) * s[a] + min(s[a], t.extent[a] - (v[a] - 1) * x)
+    a, others = t.floating_registers[holds, 0], t.floating_registers[holds, 1]
+    p, q = t.floating_registers[holds, 2], t.floating_registers[holds, 3]
+    w, s, v = row.w, row.s, row.v[a]
+    copies = (v - 1) * s[a] + min(s[a], t.extent[a] - (v - 1) * row.x)
     energy = t.in_registers[a] + t.fill[a] * copies - t.first[a] * s[a]
     energy += _filled(t, p, w[p], s[p]) if others > 0 else t.past_registers[p]
     if others > 1:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from einloom.mapper.gemm.problem import BATCH, Column, Problem
 from einloom.mapper.gemm.tables import (
     ABOVE,
+    BUFFER_VISITS,
     BUFFERED,
     FAMILY,
     INNERMOST,
@@ -16,7 +17,6 @@ from einloom.mapper.gemm.tables import (
     TILE,
     TOGETHER,
     VECTOR,
-    VISITS,
 )
 from einloom.mappings import Bind, Hold, Loop, Node, Nodes, Spatial
 
@@ -32,7 +32,7 @@ def nodes_of(problem: Problem, recipe: Sequence[int]) -> Nodes:
 
 def _ordinary(problem: Problem, recipe: Sequence[int]) -> list[Step]:
     t = problem.tables
-    w, visits = recipe[TILE : TILE + 3], list(recipe[VISITS : VISITS + 3])
+    w, visits = recipe[TILE : TILE + 3], list(recipe[BUFFER_VISITS : BUFFER_VISITS + 3])
     v = _array_visits(problem, recipe)
     held, *order = t.buffer_orders[recipe[BUFFERED]].tolist()
     around = [v[r] for r in range(3)]  # iterations outside all buffer holds
@@ -52,7 +52,7 @@ def _ordinary(problem: Problem, recipe: Sequence[int]) -> list[Step]:
 
 def _floating(problem: Problem, recipe: Sequence[int]) -> list[Step]:
     t = problem.tables
-    w, visits = recipe[TILE : TILE + 3], recipe[VISITS : VISITS + 3]
+    w, visits = recipe[TILE : TILE + 3], recipe[BUFFER_VISITS : BUFFER_VISITS + 3]
     v = _array_visits(problem, recipe)
     a, above, own, below = t.floating_buffers[recipe[BUFFERED]].tolist()
     _, others, p, q = t.floating_registers[recipe[REGISTERED]].tolist()

@@ -22,6 +22,9 @@ from einloom.mapper.gemm.compiled import kernel
 from einloom.mapper.gemm.tables import BUFFER, Tables
 from einloom.model.arrays import Array
 
+RELAXED, EXACT = 0, 1
+"""How buffer tiles may nest: as any integers (for a bound), or as multiples of the array tile."""
+
 
 @kernel
 def ceil_div(a: int, b: int) -> int:
@@ -29,7 +32,7 @@ def ceil_div(a: int, b: int) -> int:
 
 
 @kernel
-def fewest_visits(t: Tables, r: int, u: int, v: int, limit: float, exact: bool) -> int:
+def fewest_visits(t: Tables, r: int, u: int, v: int, limit: float, exact: int) -> int:
     """Fewest visits of a buffer tile of rank ``r`` of at most ``limit``; 0 where not even ``u`` fits.
 
     Args:
@@ -57,7 +60,7 @@ def tile(t: Tables, r: int, u: int, v: int, visits: int) -> int:
 
 
 @kernel
-def list_options(t: Tables, u: Array, v: Array, batch: float, exact: bool, options: Array) -> int:
+def list_options(t: Tables, u: Array, v: Array, batch: float, exact: int, options: Array) -> int:
     """Fill ``options`` with rows of (row of the order, visits of each tensor's buffer tile or 0); how many.
 
     Args:
@@ -92,7 +95,7 @@ def list_options(t: Tables, u: Array, v: Array, batch: float, exact: bool, optio
 
 @kernel
 def _list_edge(
-    t: Tables, row: int, u: Array, v: Array, fit: tuple[float, float, float], exact: bool, options: Array, n: int
+    t: Tables, row: int, u: Array, v: Array, fit: tuple[float, float, float], exact: int, options: Array, n: int
 ) -> int:
     """Pairs of visits at the edge of ``first X_b X_c + second X_c <= room``, from the fewest of rank b on."""
     _, a, b, c = t.buffer_orders[row]
@@ -114,7 +117,7 @@ def _list_edge(
         else:
             size = max(u[b], t.least[i])
         across = fewest_visits(t, c, u[c], v[c], room / (first * size + second), exact)
-        if across == last or across == 0:
+        if across in (0, last):
             continue
         options[n, 0] = row
         options[n, 1 + a], options[n, 1 + b], options[n, 1 + c] = 1, visits, across

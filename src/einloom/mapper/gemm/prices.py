@@ -9,7 +9,7 @@ it is served to the array. By counting rule 5 (reads - drains = updates - first 
     input, bare     reads y
     output, bare    writes y, reads y - 1
 
-and with fills ``F`` (copies of the tensor that all registers take in), first touches ``f`` and one access an operation::
+and with fills ``F`` (copies of the tensor that all registers take in), first touches ``f``, an access an operation::
 
     registers       input: writes F, reads MACs          output: writes F - f + MACs, reads F - f + MACs
     links           input: F (bare: MACs)                output: 2 F - f (bare: MACs)
@@ -68,7 +68,9 @@ class OuterPrices:
     bare: Array
 
 
-def outer_prices(outer: Memory, buffer: Memory | None, tensors: Sequence[Access], sizes: Sequence[float]) -> OuterPrices:
+def outer_prices(
+    outer: Memory, buffer: Memory | None, tensors: Sequence[Access], sizes: Sequence[float]
+) -> OuterPrices:
     """Prices of the outermost memory and of the buffer (None: there is none)."""
     free = [(0.0, 0.0)] * len(tensors)
     rows = [([energies(outer, a) for a in tensors], [energies(buffer, a) for a in tensors] if buffer else free)]

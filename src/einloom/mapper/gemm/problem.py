@@ -300,7 +300,8 @@ def _sets(
 
 
 def _operation_energy(einsum: SizedEinsum, compute: Compute) -> float:
-    return sum(number * (compute.operator_energy_pj(operator) or 0.0) for operator, number in einsum.operations().items())
+    operations = einsum.operations().items()
+    return sum(number * (compute.operator_energy_pj(operator) or 0.0) for operator, number in operations)
 
 
 def _too_small(

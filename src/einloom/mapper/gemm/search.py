@@ -9,16 +9,13 @@ that is open: when it cannot improve any more, the answer is proven.
 from __future__ import annotations
 
 import math
-import time
 from typing import NamedTuple
 
-import numpy as np
-
-from einloom.mapper.gemm.best import may_improve, score
-from einloom.mapper.gemm.compiled import kernel
+from einloom.mapper.gemm.best import Best, may_improve, score
+from einloom.mapper.gemm.compiled import copy, entry, kernel
 from einloom.mapper.gemm.floats import least_floating, search_floating
-from einloom.mapper.gemm.leaf import Best, Scratch, least_cost, search_leaf, tighten
-from einloom.mapper.gemm.tables import ENERGY, RECIPE, Tables
+from einloom.mapper.gemm.leaf import Bounds, least_cost, search_leaf, tighten
+from einloom.mapper.gemm.tables import ENERGY, FEWEST, HIGH, LOW, MOST, Scratch, Tables
 from einloom.model.arrays import Array
 
 DIVE = 50
@@ -54,27 +51,31 @@ def _before(queue: Queue, i: int, j: int) -> bool:
 @kernel
 def _swap(queue: Queue, i: int, j: int) -> None:
     for k in range(3):
-        queue.keys[i, k], queue.keys[j, k] = queue.keys[j, k], queue.keys[i, k]
+        key = queue.keys[i, k]
+        queue.keys[i, k] = queue.keys[j, k]
+        queue.keys[j, k] = key
     for k in range(7):
-        queue.boxes[i, k], queue.boxes[j, k] = queue.boxes[j, k], queue.boxes[i, k]
+        place = queue.boxes[i, k]
+        queue.boxes[i, k] = queue.boxes[j, k]
+        queue.boxes[j, k] = place
 
 
-@kernel
-def push(queue: Queue, key: tuple[float, float, float], box: Array) -> None:
+@entry
+def push(queue: Queue, key: Bounds, box: Array) -> None:
     i = queue.count[0]
     queue.count[0] += 1
     queue.keys[i, 0], queue.keys[i, 1], queue.keys[i, 2] = key
-    queue.boxes[i] = box
+    copy(box, queue.boxes[i])
     while i > 0 and _before(queue, i, (i - 1) // 2):
         _swap(queue, i, (i - 1) // 2)
         i = (i - 1) // 2
 
 
 @kernel
-def _pop(queue: Queue, box: Array) -> tuple[float, float, float]:
+def _pop(queue: Queue, box: Array) -> Bounds:
     """Take out the first node: its box goes to ``box``."""
     key = (queue.keys[0, 0], queue.keys[0, 1], queue.keys[0, 2])
-    box[:] = queue.boxes[0]
+    copy(queue.boxes[0], box)
     queue.count[0] -= 1
     queue.count[1] += 1
     n = queue.count[0]
@@ -100,14 +101,15 @@ def _sides(t: Tables, box: Array, low: Array, high: Array, fewest: Array, most: 
         fewest[r], most[r] = t.visits[first], t.visits[last]
 
 
-@kernel
-def bound(t: Tables, objective: int, box: Array, best: Best, scratch: Scratch) -> tuple[float, float, float]:
+@entry
+def bound(t: Tables, objective: int, box: Array, best: Best, scratch: Scratch) -> Bounds:
     """Lower bounds of (score, energy, cycles) in a box."""
-    low, high, fewest, most = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
+    ranks = scratch.ranks
+    low, high, fewest, most = ranks[LOW], ranks[HIGH], ranks[FEWEST], ranks[MOST]
     _sides(t, box, low, high, fewest, most)
     if box[0]:
-        return least_floating(t, objective, box[0] - 1, low, high, fewest, most)
-    least = least_cost(t, objective, low, high, fewest, most, best, scratch)
+        return least_floating(t, objective, box[0] - 1, low, high, fewest, most, scratch)
+    least = least_cost(t, objective, low, high, fewest, most, scratch)
     if objective != ENERGY and may_improve(objective, best.points, best.count[0], least[1], least[2]):
         return tighten(t, objective, low, high, fewest, most, least, best, scratch)
     return least
@@ -115,10 +117,11 @@ def bound(t: Tables, objective: int, box: Array, best: Best, scratch: Scratch) -
 
 @kernel
 def _leaf(t: Tables, objective: int, box: Array, best: Best, scratch: Scratch) -> None:
-    low, high, fewest, most = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3, np.int64)
+    ranks = scratch.ranks
+    low, high, fewest, most = ranks[LOW], ranks[HIGH], ranks[FEWEST], ranks[MOST]
     _sides(t, box, low, high, fewest, most)
     if box[0]:
-        search_floating(t, objective, box[0] - 1, low, high, fewest, best)
+        search_floating(t, objective, box[0] - 1, low, high, fewest, best, scratch)
     else:
         search_leaf(t, objective, low, high, fewest, best, scratch)
 
@@ -142,16 +145,16 @@ def _halves(t: Tables, box: Array, rank: int, lower: Array, upper: Array) -> Non
     cut = first
     while cut + 1 < last and t.visits[t.start[rank] + cut + 1] <= mean:
         cut += 1
-    lower[:] = box
-    upper[:] = box
+    copy(box, lower)
+    copy(box, upper)
     lower[2 + 2 * rank] = cut
     upper[1 + 2 * rank] = cut + 1
 
 
-@kernel
+@entry
 def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, nodes: int) -> bool:
     """Take up to ``nodes`` nodes out of the queue; whether the search is over."""
-    box, lower, upper = np.empty(7, np.int64), np.empty(7, np.int64), np.empty(7, np.int64)
+    box, lower, upper = scratch.boxes[0], scratch.boxes[1], scratch.boxes[2]
     for _ in range(nodes):
         if queue.count[0] == 0:
             return True
@@ -183,7 +186,7 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
 
 
 @kernel
-def _promises(objective: int, key: tuple[float, float, float], best: Best) -> bool:
+def _promises(objective: int, key: Bounds, best: Best) -> bool:
     """Whether the score alone (tighter than energy times cycles) leaves room."""
     if best.count[0] == 0 or len(best.points) > 1:
         return True

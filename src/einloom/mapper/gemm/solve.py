@@ -10,12 +10,11 @@ import numpy as np
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Level
 from einloom.mapper.found import OBJECTIVES, Candidate, Found, Objective
-from einloom.mapper.gemm.best import score
-from einloom.mapper.gemm.leaf import Best, Scratch
+from einloom.mapper.gemm.best import Best
 from einloom.mapper.gemm.nests import nodes_of
 from einloom.mapper.gemm.problem import Problem, problem_of
 from einloom.mapper.gemm.search import MOST_POINTS, Queue, bound, push, run
-from einloom.mapper.gemm.tables import EDP, LATENCY, PARETO, RECIPE, Tables
+from einloom.mapper.gemm.tables import EDP, LATENCY, PARETO, RECIPE, Tables, scratch_for
 from einloom.model.arrays import Array
 from einloom.workloads.sized import SizedEinsum
 
@@ -66,14 +65,9 @@ class _Search:
     def __init__(self, tables: Tables, objective: int) -> None:
         self.objective = objective
         self._tables = tables
-        longest = int(np.diff(tables.start).max())
         points = MOST_POINTS if objective == PARETO else 1
         self._best = Best(np.zeros((points, 4)), np.zeros((points, RECIPE), np.int64), np.zeros(2, np.int64))
-        rows = 16 + 6 * longest
-        bounds = 4 if tables.perfect else int(tables.extent.max()) // 4 + 4 * longest
-        self._scratch = Scratch(
-            np.zeros((rows, 4), np.int64), np.zeros((rows, 4), np.int64), np.zeros((3, bounds, 2), np.int64)
-        )
+        self._scratch = scratch_for(tables)
         self._queue = Queue(np.zeros((1024, 3)), np.zeros((1024, 7), np.int64), np.zeros(2, np.int64))
         last = np.diff(tables.start) - 1
         for family in range(4):
@@ -113,7 +107,7 @@ def _candidates(problem: Problem, objective: int, points: Array, recipes: Array)
     for i in np.lexsort((points[:, 0], points[:, 1])):
         energy, cycles, *occupancy = points[i].tolist()
         second = energy if objective in (LATENCY, EDP) else cycles
-        first = score(objective, energy, cycles)
+        first = cycles if objective == LATENCY else energy * cycles if objective == EDP else energy
         found.append(Candidate((first, second, *occupancy), cycles, energy, nodes_of(problem, recipes[i].tolist())))
     return tuple(found)
 

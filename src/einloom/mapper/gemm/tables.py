@@ -15,7 +15,7 @@ ENERGY, LATENCY, EDP, PARETO = range(4)
 BUFFER, REGISTERS = 0, 1
 """Rows of ``width`` and ``capacity``."""
 
-FAMILY, VECTOR, TILE, BUFFERED, REGISTERED, VISITS, ABOVE, INNERMOST = 0, 1, 2, 5, 6, 7, 10, 11
+FAMILY, VECTOR, TILE, BUFFERED, REGISTERED, BUFFER_VISITS, ABOVE, INNERMOST = 0, 1, 2, 5, 6, 7, 10, 11
 RECIPE = 12
 """Places of a recipe (what a candidate is made of) and their number.
 
@@ -89,6 +89,47 @@ class Tables(NamedTuple):
     step_cycles: float
 
 
+class Scratch(NamedTuple):
+    """Space of the kernels, which make no arrays.
+
+    Attributes:
+        relaxed, exact: For `outer.list_options`.
+        bounds: For `inner.list_bounds` of each rank. Shape ``(3, bounds, 2)``.
+        ranks: Rows of three integers, by the names below.
+        steps: Steps of each rank.
+        point, recipe: One candidate.
+        boxes: Three boxes.
+    """
+
+    relaxed: Array
+    exact: Array
+    bounds: Array
+    ranks: Array
+    steps: Array
+    point: Array
+    recipe: Array
+    boxes: Array
+
+
+LOW, HIGH, FEWEST, MOST, W_LOW, W_HIGH, W, S, U, SERVED, HELD, NUMBERS, LOOSE, PLACED = range(14)
+"""Rows of `Scratch.ranks`."""
+
+
+def scratch_for(tables: Tables) -> Scratch:
+    longest = int(np.diff(tables.start).max())
+    bounds = 4 if tables.perfect else int(tables.extent.max()) // 4 + 4 * longest
+    return Scratch(
+        relaxed=np.zeros((16 + 6 * longest, 4), np.int64),
+        exact=np.zeros((16 + 6 * longest, 4), np.int64),
+        bounds=np.zeros((3, bounds, 2), np.int64),
+        ranks=np.zeros((14, 3), np.int64),
+        steps=np.zeros(3),
+        point=np.zeros(4),
+        recipe=np.zeros(RECIPE, np.int64),
+        boxes=np.zeros((3, 7), np.int64),
+    )
+
+
 def orders(must: frozenset[int], may: frozenset[int]) -> Array:
     """Every order of every allowed set of held tensors, as rows of `Tables.buffer_orders`. Shape ``(orders, 4)``."""
     rows = []
@@ -123,7 +164,9 @@ def register_limits(register_orders: Array, width: Array, capacity: float, exten
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
-def _corners(corner: list[int], ranks: tuple[int, int], room: tuple[float, float, float], extent: Array) -> list[list[int]]:
+def _corners(
+    corner: list[int], ranks: tuple[int, int], room: tuple[float, float, float], extent: Array
+) -> list[list[int]]:
     """Maximal ``(w_b, w_c)`` with ``first w_b w_c + second w_c <= room``."""
     (b, c), (first, second, left) = ranks, room
     rows = []
