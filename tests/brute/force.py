@@ -102,113 +102,136 @@ def _copy(target, source):
 
 
 @njit(cache=True)
+def _same(a, b):
+    for i in range(len(a)):  # noqa: SIM110 - compiles faster than a generator
+        if a[i] != b[i]:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _none_above(a, b):
+    for i in range(len(a)):  # noqa: SIM110 - compiles faster than a generator
+        if a[i] > b[i]:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _count_up(x, nest, gap, index, start):
+    """The next step of the loops above a gap, the innermost fastest, past no rank; False after the last."""
+    for at in range(gap - 1, -1, -1):
+        r = nest.rank[at]
+        start[r] += nest.stride[at]
+        index[at] += 1
+        if index[at] < nest.bound[at] and start[r] < x.sizes[r]:
+            return True
+        start[r] -= index[at] * nest.stride[at]
+        index[at] = 0
+    return False
+
+
+@njit(cache=True)
+def _tile(x, nest, t, g, gap, place, start, low, high):
+    """The box of an instance that works in this step, and its size; an empty box and 0 where it idles."""
+    size = 1
+    for d in range(DIMS):
+        low[d] = 0
+        high[d] = 0
+    for r in range(len(x.sizes)):
+        begin = start[r] + nest.offset[g, place, r]
+        end = min(begin + nest.tile[g, gap, r], x.sizes[r]) - 1
+        if end < begin:
+            size = 0
+        for d in range(DIMS):
+            c = x.coefficient[t, d, r]
+            if c:
+                low[d] += c * begin
+                high[d] += c * end
+    for d in range(DIMS):
+        if size == 0:
+            low[d] = 0
+            high[d] = -1
+        size *= high[d] - low[d] + 1
+    return size
+
+
+@njit(cache=True)
 def _walk(x, nest, site, compute, t, g, gap, walks, scratch, stamps):
-    """Execute the loops around one site for one tensor, step by step (rules 1 to 6). A compute keeps nothing."""
-    keeps = site != compute
-    fills, drains = walks.fills[t, site], walks.drains[t, site]
-    moved, first = walks.moved[t, site], walks.first[t, site]
-    _clear(fills, 0)
-    _clear(drains, 0)
-    _clear(moved, 0)
-    _clear(first, 0)
-    ranks, regions, places = len(x.sizes), len(nest.around) + 1, nest.used[g]
-    tile = nest.tile[g, gap]
-    old_low, old_high, low, high, had, met, touched, index, start = scratch
-    mark = stamps[0] + 1  # of this walk
-    step = stamps[1]
-    e1, e2, e3 = x.extent[t, 1], x.extent[t, 2], x.extent[t, 3]
-    elements = x.extent[t, 0] * e1 * e2 * e3
+    """Execute the loops around one site for one tensor, step by step (rules 1 to 6).
+
+    A memory keeps its tiles: an input arrives where it was not before, an output leaves where it is no more. A
+    compute keeps nothing. After the last step everything leaves.
+    """
+    old_low, old_high, low, high, had, met, touched, index, start, nothing = scratch
+    _clear(walks.fills[t, site], 0)
+    _clear(walks.drains[t, site], 0)
+    _clear(walks.moved[t, site], 0)
+    _clear(walks.first[t, site], 0)
     _clear(old_low, 0)
     _clear(old_high, -1)
     _clear(index, 0)
     _clear(start, 0)
-    volume = 0
-    last = False
-    while True:
-        step += 1
-        for place in range(places):
-            idle = last
-            for r in range(ranks):
-                if start[r] + nest.offset[g, place, r] >= x.sizes[r]:
-                    idle = True
-            now_low, now_high = low[place], high[place]
-            if idle:
-                _clear(now_low, 0)
-                _clear(now_high, -1)
+    stamps[0] += 1  # one for every walk
+    volume, going, working = 0, True, True
+    while going:
+        stamps[1] += 1  # one for every step
+        for place in range(nest.used[g]):
+            a_low, a_high, b_low, b_high = low[place], high[place], old_low[place], old_high[place]
+            if working:
+                volume = max(volume, _tile(x, nest, t, g, gap, place, start, a_low, a_high))
             else:
-                size = 1
-                for d in range(DIMS):
-                    now_low[d] = 0
-                    now_high[d] = 0
-                    for r in range(ranks):
-                        c = x.coefficient[t, d, r]
-                        if c:
-                            begin = start[r] + nest.offset[g, place, r]
-                            end = min(begin + tile[r], x.sizes[r]) - 1
-                            now_low[d] += c * begin
-                            now_high[d] += c * end
-                    size *= now_high[d] - now_low[d] + 1
-                volume = max(volume, size)
-            before_low, before_high = old_low[place], old_high[place]
-            same = keeps
-            for d in range(DIMS):
-                if now_low[d] != before_low[d] or now_high[d] != before_high[d]:
-                    same = False
-            if same:
+                _clear(a_low, 0)
+                _clear(a_high, -1)
+            if site == compute:
+                _move(x, nest, walks, site, t, g, place, t == 0, a_low, a_high, nothing, nothing, had, met, touched,
+                      stamps)  # fmt: skip
                 continue
-            # an input arrives; an output leaves, and comes back where it was before
-            for leaving in range(0 if t > 0 or keeps else 1, 2 if t == 0 else 1):
-                a, b = (before_low, before_high) if leaving == 1 else (now_low, now_high)
-                c_low, c_high = (now_low, now_high) if leaving == 1 else (before_low, before_high)
-                if leaving == 1 and not keeps:
-                    a, b = now_low, now_high
-                for i0 in range(a[0], b[0] + 1):
-                    in0 = keeps and c_low[0] <= i0 <= c_high[0]
-                    for i1 in range(a[1], b[1] + 1):
-                        in1 = in0 and c_low[1] <= i1 <= c_high[1]
-                        for i2 in range(a[2], b[2] + 1):
-                            in2 = in1 and c_low[2] <= i2 <= c_high[2]
-                            for i3 in range(a[3], b[3] + 1):
-                                if in2 and c_low[3] <= i3 <= c_high[3]:
-                                    continue
-                                e = ((i0 * e1 + i1) * e2 + i2) * e3 + i3
-                                if t > 0:
-                                    fills[place] += 1
-                                elif leaving == 0:
-                                    if keeps and had[place * elements + e] == mark:
-                                        fills[place] += 1
-                                    had[place * elements + e] = mark
-                                    continue
-                                else:
-                                    drains[place] += 1
-                                _cross(x, nest, t, g, place, e, elements, step, mark, moved, first, met, touched)
-            for d in range(DIMS):
-                before_low[d] = now_low[d]
-                before_high[d] = now_high[d]
-        if last:
-            break
-        # count up, the innermost loop fastest, leaving out what lies past a rank
-        at = gap - 1
-        while at >= 0:
-            r = nest.rank[at]
-            start[r] += nest.stride[at]
-            index[at] += 1
-            if index[at] < nest.bound[at] and start[r] < x.sizes[r]:
-                break
-            start[r] -= index[at] * nest.stride[at]
-            index[at] = 0
-            at -= 1
-        if at < 0:
-            if not keeps:
-                break
-            last = True
+            if _same(a_low, b_low) and _same(a_high, b_high):
+                continue
+            _move(x, nest, walks, site, t, g, place, False, a_low, a_high, b_low, b_high, had, met, touched, stamps)
+            if t == 0:
+                _move(x, nest, walks, site, t, g, place, True, b_low, b_high, a_low, a_high, had, met, touched, stamps)
+            _copy(b_low, a_low)
+            _copy(b_high, a_high)
+        going = working and site != compute
+        if working:
+            working = _count_up(x, nest, gap, index, start)
+            going = going or working
     walks.volume[t, site] = volume
-    stamps[0] = mark
-    stamps[1] = step
 
 
 @njit(cache=True)
-def _cross(x, nest, t, g, place, e, elements, step, mark, moved, first, met, touched):
+def _move(x, nest, walks, site, t, g, place, leaving, low, high, kept_low, kept_high, had, met, touched, stamps):
+    """What is in one box and not in the other arrives at an instance, or leaves it.
+
+    Of an output only what the instance had before comes back.
+    """
+    e1, e2, e3 = x.extent[t, 1], x.extent[t, 2], x.extent[t, 3]
+    elements = x.extent[t, 0] * e1 * e2 * e3
+    for i0 in range(low[0], high[0] + 1):
+        in0 = kept_low[0] <= i0 <= kept_high[0]
+        for i1 in range(low[1], high[1] + 1):
+            in1 = in0 and kept_low[1] <= i1 <= kept_high[1]
+            for i2 in range(low[2], high[2] + 1):
+                in2 = in1 and kept_low[2] <= i2 <= kept_high[2]
+                for i3 in range(low[3], high[3] + 1):
+                    if in2 and kept_low[3] <= i3 <= kept_high[3]:
+                        continue
+                    e = ((i0 * e1 + i1) * e2 + i2) * e3 + i3
+                    if leaving:
+                        walks.drains[t, site, place] += 1
+                    elif t > 0 or had[place * elements + e] == stamps[0]:
+                        walks.fills[t, site, place] += 1
+                    if t == 0 and not leaving:
+                        had[place * elements + e] = stamps[0]
+                    else:
+                        _cross(x, nest, t, g, place, e, elements, stamps, walks.moved[t, site], walks.first[t, site],
+                               met, touched)  # fmt: skip
+
+
+@njit(cache=True)
+def _cross(x, nest, t, g, place, e, elements, stamps, moved, first, met, touched):
     """One element over the fanouts between a site and its parent, for every region that the parent may stand in."""
     outer = 0
     for parent in range(g + 1):
@@ -219,35 +242,22 @@ def _cross(x, nest, t, g, place, e, elements, step, mark, moved, first, met, tou
             shares = x.multicast[f, t] if t > 0 else x.reduce[f, t]
             if not shares:
                 lane = lane * nest.around[f] + nest.digit[g, place, f]
-        if met[parent, lane * elements + e] != step:
-            met[parent, lane * elements + e] = step
+        if met[parent, lane * elements + e] != stamps[1]:
+            met[parent, lane * elements + e] = stamps[1]
             moved[parent, outer] += 1
-            if t == 0 and touched[parent, outer * elements + e] != mark:
-                touched[parent, outer * elements + e] = mark
+            if t == 0 and touched[parent, outer * elements + e] != stamps[0]:
+                touched[parent, outer * elements + e] = stamps[0]
                 first[parent, outer] += 1
 
 
 @njit(cache=True)
 def _steps(x, nest):
     """Clipped steps of the compute."""
-    start = np.zeros(len(x.sizes), np.int64)
-    gap = nest.first[-1]
-    index = np.zeros(gap + 1, np.int64)
-    steps = 0
-    while True:
+    start, index = np.zeros(len(x.sizes), np.int64), np.zeros(nest.first[-1], np.int64)
+    steps = 1
+    while _count_up(x, nest, nest.first[-1], index, start):
         steps += 1
-        at = gap - 1
-        while at >= 0:
-            r = nest.rank[at]
-            start[r] += nest.stride[at]
-            index[at] += 1
-            if index[at] < nest.bound[at] and start[r] < x.sizes[r]:
-                break
-            start[r] -= index[at] * nest.stride[at]
-            index[at] = 0
-            at -= 1
-        if at < 0:
-            return steps
+    return steps
 
 
 @njit(cache=True)
@@ -329,14 +339,7 @@ def _options(x, nest, walks, t, sites, resource, energy, held, load, choice):
     places = np.zeros(memories, np.int64)  # 1 + loops above the hold; 0: bypassed
     found = 0
     while True:
-        legal, outer = True, 0
-        for m in range(1, memories):
-            legal = legal and (x.may[m, t] if places[m] else not x.must[m, t])
-            if places[m]:
-                gap = _gap(nest, x.region[m], places[m])
-                legal = legal and gap >= outer
-                outer = gap
-        if legal:
+        if _in_order(x, nest, t, places):
             _clear(held[found], 0)
             _clear(load[found], 0)
             energy[found] = 0
@@ -352,9 +355,7 @@ def _options(x, nest, walks, t, sites, resource, energy, held, load, choice):
                     continue
                 energy[found] += _edge(x, nest, walks, t, parent, m, child, resource, load[found])
                 parent = m
-            for m in range(1, memories):
-                legal = legal and held[found, m] <= x.capacity[m]
-            if legal:
+            if _none_above(held[found], x.capacity):
                 _copy(choice[found], places)
                 found += 1
         m = memories - 1
@@ -366,6 +367,21 @@ def _options(x, nest, walks, t, sites, resource, energy, held, load, choice):
             m -= 1
         if m <= 0:
             return found
+
+
+@njit(cache=True)
+def _in_order(x, nest, t, places):
+    """Whether the memories may hold the tensor, those that must do, and outer ones stand outside inner ones."""
+    outer = 0
+    for m in range(1, len(places)):
+        if not (x.may[m, t] if places[m] else not x.must[m, t]):
+            return False
+        if places[m]:
+            gap = _gap(nest, x.region[m], places[m])
+            if gap < outer:
+                return False
+            outer = gap
+    return True
 
 
 @njit(cache=True)
@@ -485,7 +501,7 @@ def _combine(x, steps, count, energy, held, load, choice, front, depth, kind, bo
         spent[t + 1] = spent[t] + energy[t, i]
         for m in range(memories):
             bits[t + 1, m] = bits[t, m] + held[t, i, m]
-            fits = fits and (m == 0 or bits[t + 1, m] <= x.capacity[m])
+            fits = fits and bits[t + 1, m] <= x.capacity[m]
         time = steps * x.scale
         for r in range(resources):
             busy[t + 1, r] = busy[t, r] + load[t, i, r]
@@ -500,6 +516,14 @@ def _combine(x, steps, count, energy, held, load, choice, front, depth, kind, bo
             _enter(front, time, spent[t + 1], watched, depth, kind, bound, choice, chosen)
         else:
             t += 1
+
+
+@njit(cache=True)
+def _divides(x, f, vector, reached):
+    for r in range(len(reached)):  # noqa: SIM110 - compiles faster than a generator
+        if x.sizes[r] % (reached[r] * x.vectors[f, vector, r]) != 0:
+            return False
+    return True
 
 
 @njit(cache=True)
@@ -527,16 +551,13 @@ def _allowed(x, action, region, reached):
         return reached[r] < x.sizes[r] and (b - 1) * reached[r] < x.sizes[r]
     vector = action - ranks * bounds
     if x.perfect:
-        for r in range(ranks):
-            if x.sizes[r] % (reached[r] * x.vectors[region - 1, vector, r]) != 0:
-                return False
-        return True
+        return _divides(x, region - 1, vector, reached)
     return _new_split(x, region - 1, vector, reached)
 
 
 @njit(cache=True)
 def _covered(x, reached):
-    return (reached >= x.sizes).all()
+    return _none_above(x.sizes, reached)
 
 
 @njit(cache=True)
@@ -643,7 +664,7 @@ def _numbers(case: Case, watched: str | None, composite: bool, plain: bool) -> N
     return Numbers(
         sizes, coefficient, 1 + (coefficient * (sizes - 1)).sum(axis=2), np.array([t.bits for t in case.tensors]),
         np.array(case.regions), np.array([s.read for s in stores]), np.array([s.write for s in stores]),
-        np.array([NONE if s.capacity is None else s.capacity for s in stores]),
+        np.array([NONE if s is stores[0] or s.capacity is None else s.capacity for s in stores]),
         np.array([0 if s.bandwidth is None else scale // s.bandwidth for s in stores]), scale,
         np.array([[name in s.must for name in names] for s in stores]),
         np.array([[s.allows(name) for name in names] for s in stores]),
@@ -690,7 +711,7 @@ def solve(
         zeros(1), zeros(4096, 3), zeros(4096), zeros(4096, longest + 1), zeros(4096, longest + 1),
         zeros(4096, tensors, memories),
     )  # fmt: skip
-    scratch = (*corners, *marks, zeros(loops + 1), zeros(ranks))
+    scratch = (*corners, *marks, zeros(loops + 1), zeros(ranks), np.full(DIMS, -1, dtype=np.int64))
     sequences, nests, complete = _run(x, nest, walks, scratch, front, longest, most)
     points = [_point(case, x, front, i) for i in range(front.size[0])]
     points.sort(key=lambda p: (p.cycles, p.energy, p.occupancy))

@@ -1,8 +1,8 @@
 """Compare a mapper with the brute force on random cases and print what differs.
 
-    python tests/brute/fuzz.py conv1d --cases 50 --seed 3
-    python tests/brute/fuzz.py gemm --only "gemm 3:17"                    one case again, with all it knows
-    python tests/brute/fuzz.py gemm --solver some.module:function         another search: see `compare.Solver`
+$ python tests/brute/fuzz.py conv1d --cases 50 --seed 3
+$ python tests/brute/fuzz.py gemm --only "gemm 3:17"                one case again, with all it knows
+$ python tests/brute/fuzz.py gemm --solver some.module:function     another search: see `compare.Solver`
 """
 
 from __future__ import annotations

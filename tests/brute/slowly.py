@@ -123,7 +123,7 @@ def _edge(case: Case, nest: tuple[Node, ...], tensor: Tensor, outer: int, inner:
         into = {i: tile - before.get(i, frozenset()) for i, tile in now.items()}
         out = {i: tile - now.get(i, frozenset()) for i, tile in before.items()}
         if child is None:
-            into, out, now = now, now, {}
+            into, out = now, now
         for i, elements in into.items():
             known = had.setdefault(i, set())
             traffic.writes[child, i] += len(elements & known if output else elements)
@@ -139,7 +139,7 @@ def _edge(case: Case, nest: tuple[Node, ...], tensor: Tensor, outer: int, inner:
         else:
             for instance, elements in _met(case, tensor, fanouts, parent, into):
                 traffic.reads[parent, instance] += len(elements)
-        before = now
+        before = now if child is not None else {}
 
 
 def _met(case: Case, tensor: Tensor, fanouts: list[Loop], parent: str, moved: dict) -> Iterator[tuple[tuple, set]]:
@@ -244,5 +244,5 @@ def _holders(case: Case, tensor: Tensor, lengths: list[int]) -> Iterator[dict[St
 
 def front(case: Case) -> list[tuple[Fraction, int]]:
     """(cycles, energy) of what is best of every nest."""
-    points = sorted({(p.cycles, p.energy) for p in map(lambda nest: walk(case, nest), nests(case)) if p})
+    points = sorted({(p.cycles, p.energy) for p in (walk(case, nest) for nest in nests(case)) if p})
     return [p for i, p in enumerate(points) if all(p[1] < other[1] for other in points[:i])]
