@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from random import Random
 from typing import NamedTuple
 
 from brute.case import Case, Node, Point, Spread, Store, Tensor
@@ -170,16 +171,22 @@ def nests(case: Case) -> Iterator[tuple[Node, ...]]:
     ways = [list(itertools.product(*(_axis(case, spread, axis) for axis in range(len(spread.axes)))))
             for spread in fanouts]  # fmt: skip
     for vectors in itertools.product(*ways):
-        spatial = [
-            [("spatial", spread.name, "XYZ"[axis], rank, factor) for axis, factors in enumerate(way)
-             for rank, factor in zip(case.sizes, factors, strict=True) if factor > 1]
-            for spread, way in zip(fanouts, vectors, strict=True)
-        ]  # fmt: skip
+        spatial = [_spatial(case, spread, way) for spread, way in zip(fanouts, vectors, strict=True)]
         chains = [list(_chains(case, rank, spatial)) for rank in case.sizes]
         for chosen in itertools.product(*chains):
             regions = [list(_interleaved([chain[g] for chain in chosen])) for g in range(len(fanouts) + 1)]
             for loops in itertools.product(*regions):
                 yield from _with_holds(case, loops, spatial)
+
+
+def _spatial(case: Case, spread: Spread, way: Sequence[tuple[int, ...]]) -> list[Node]:
+    """The loops of a fanout, axis by axis."""
+    return [
+        ("spatial", spread.name, "XYZ"[axis], rank, factor)
+        for axis, factors in enumerate(way)
+        for rank, factor in zip(case.sizes, factors, strict=True)
+        if factor > 1
+    ]
 
 
 def _axis(case: Case, spread: Spread, axis: int) -> list[tuple[int, ...]]:
@@ -216,19 +223,47 @@ def _interleaved(chains: list[tuple[Node, ...]]) -> Iterator[tuple[Node, ...]]:
                 yield (chain[0], *rest)
 
 
+def any_nest(case: Case, rng: Random) -> tuple[Node, ...]:
+    """One of `nests`, drawn; sizes are small."""
+    ways = [[rng.choice(_axis(case, spread, axis)) for axis in range(len(spread.axes))] for spread in case.spreads]
+    spatial = [_spatial(case, spread, way) for spread, way in zip(case.spreads, ways, strict=True)]
+    chains = [list(_chains(case, rank, spatial)) for rank in case.sizes]
+    if not all(chains):
+        return any_nest(case, rng)
+    chosen = [rng.choice(some) for some in chains]
+    loops = []
+    for region in range(len(spatial) + 1):
+        rest = [list(chain[region]) for chain in chosen]
+        order = [i for i, chain in enumerate(rest) for _ in chain]
+        rng.shuffle(order)
+        loops.append(tuple(rest[i].pop(0) for i in order))
+    holders = [rng.choice(list(_holders(case, tensor, [len(r) for r in loops]))) for tensor in case.tensors]
+    return _nest(case, tuple(loops), spatial, tuple(holders))
+
+
 def _with_holds(case: Case, loops: tuple[tuple[Node, ...], ...], spatial: list[list[Node]]) -> Iterator[tuple]:
     """Every placement of hold nodes in one sequence of loops."""
     choices = [list(_holders(case, tensor, [len(region) for region in loops])) for tensor in case.tensors]
     for chosen in itertools.product(*choices):
-        nest: list[Node] = [("hold", case.stores[0].name, tensor.name) for tensor in case.tensors]
-        for g, region in enumerate(loops):
-            for gap in range(len(region) + 1):
-                nest += [("hold", store.name, tensor.name) for store in case.stores[1:]
-                         for tensor, places in zip(case.tensors, chosen, strict=True)
-                         if places.get(store) == (g, gap)]  # fmt: skip
-                nest += region[gap : gap + 1]
-            nest += spatial[g] if g < len(spatial) else []
-        yield tuple(nest)
+        yield _nest(case, loops, spatial, chosen)
+
+
+def _nest(
+    case: Case, loops: tuple[tuple[Node, ...], ...], spatial: list[list[Node]], holders: tuple[dict, ...]
+) -> tuple[Node, ...]:
+    """Loops region by region and, tensor by tensor, the (region, gap) of each memory that holds it."""
+    nest: list[Node] = [("hold", case.stores[0].name, tensor.name) for tensor in case.tensors]
+    for g, region in enumerate(loops):
+        for gap in range(len(region) + 1):
+            nest += [
+                ("hold", store.name, tensor.name)
+                for store in case.stores[1:]
+                for tensor, places in zip(case.tensors, holders, strict=True)
+                if places.get(store) == (g, gap)
+            ]
+            nest += region[gap : gap + 1]
+        nest += spatial[g] if g < len(spatial) else []
+    return tuple(nest)
 
 
 def _holders(case: Case, tensor: Tensor, lengths: list[int]) -> Iterator[dict[Store, tuple[int, int]]]:
