@@ -36,8 +36,11 @@ class Found:
     mapping: tuple[str, ...] = ()
 
 
-Solver = Callable[[SizedEinsum, Architecture, str, bool], Iterable[Found]]
-"""(Einsum, machine, objective, perfect) -> the best or, for ``pareto``, the front; nothing where nothing fits."""
+Solver = Callable[[SizedEinsum, Architecture, str, bool], Iterable[Found] | None]
+"""(Einsum, machine, objective, perfect) -> the best or, for ``pareto``, the front; nothing where nothing fits.
+
+None: the solver does not take such a case.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Verdict:
 
     wrong: tuple[str, ...] = ()
     above: tuple[str, ...] = ()
+    skipped: bool = False
 
 
 def judged(case: Case, answer: Answer, solver: Solver, objectives: Iterable[str] = OBJECTIVES) -> Verdict:
@@ -54,13 +58,18 @@ def judged(case: Case, answer: Answer, solver: Solver, objectives: Iterable[str]
     wrong: list[str] = []
     above: list[str] = []
     for objective in objectives:
-        found = tuple(solver(einsum, architecture, objective, case.perfect))
+        answers = solver(einsum, architecture, objective, case.perfect)
+        if answers is None:
+            return Verdict(skipped=True)
+        found = tuple(answers)
         if bool(found) != bool(answer.front):
             wrong.append(f"{objective}: {len(found)} mappings, brute force {len(answer.front)}")
         elif found:
             verdict = _front(found, answer) if objective == "pareto" else _best(found[0], answer, objective)
-            (above if verdict.startswith("above") and not case.perfect else wrong).append(f"{objective}: {verdict}")
-    return Verdict(tuple(text for text in wrong if not text.endswith(": ")), tuple(above))
+            if verdict:
+                missed = verdict.startswith("above") and not case.perfect
+                (above if missed else wrong).append(f"{objective}: {verdict}")
+    return Verdict(tuple(wrong), tuple(above))
 
 
 def _best(found: Found, answer: Answer, objective: str) -> str:

@@ -43,7 +43,7 @@ def main() -> int:
 
 def run(args: argparse.Namespace, solver: compare.Solver, cases, verbose: bool = False) -> int:
     """Cases that are wrong; a summary is printed."""
-    count = wrong = above = failed = sequences = nests = 0
+    count = wrong = above = failed = skipped = sequences = nests = 0
     start, mapping = time.process_time(), 0.0
     kind = args.kind
     for name, case, answer in cases:
@@ -57,16 +57,16 @@ def run(args: argparse.Namespace, solver: compare.Solver, cases, verbose: bool =
             failed += 1
             verdict = compare.Verdict((traceback.format_exc(limit=-4),))
         mapping += time.process_time() - begin
+        skipped += verdict.skipped
         wrong += bool(verdict.wrong)
         above += bool(verdict.above) and not verdict.wrong
         if verdict.wrong and (wrong <= args.show or verbose):
             print(f"WRONG {name}\n{case}", *verdict.wrong, sep="\n  ", flush=True)
         elif verdict.above and verbose:
             print(f"above {name}\n{case}", *verdict.above, sep="\n  ", flush=True)
+    print(f"{kind}: {count} cases ({skipped} not taken), {sequences} sequences, {nests} nests; {wrong} wrong")
     print(
-        f"{kind}: {count} cases, {sequences} sequences, {nests} nests; {wrong} wrong ({failed} crashed), {above} above"
-        f" the best clipped nest; solver {mapping:.1f} of {time.process_time() - start:.1f} CPU s",
-        flush=True,
+        f"  ({failed} crashed), {above} above the best clipped nest; CPU of the solver {mapping:.1f} of {time.process_time() - start:.1f} s"
     )
     return int(wrong > 0)
 
