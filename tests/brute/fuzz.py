@@ -64,10 +64,9 @@ def run(args: argparse.Namespace, solver: compare.Solver, cases, verbose: bool =
             print(f"WRONG {name}\n{case}", *verdict.wrong, sep="\n  ", flush=True)
         elif verdict.above and verbose:
             print(f"above {name}\n{case}", *verdict.above, sep="\n  ", flush=True)
-    print(f"{kind}: {count} cases ({skipped} not taken), {sequences} sequences, {nests} nests; {wrong} wrong")
-    print(
-        f"  ({failed} crashed), {above} above the best clipped nest; CPU of the solver {mapping:.1f} of {time.process_time() - start:.1f} s"
-    )
+    print(f"{kind}: {count} cases ({skipped} not taken), {sequences} sequences, {nests} nests")
+    print(f"  {wrong} wrong ({failed} crashed), {above} above the best clipped nest")
+    print(f"  CPU s of the solver {mapping:.1f}, in all {time.process_time() - start:.1f}", flush=True)
     return int(wrong > 0)
 
 
