@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from einloom.mapper.gemm import inner, outer
 from einloom.mapper.gemm.best import Best, may_improve, offer
-from einloom.mapper.gemm.compiled import copy, kernel
-from einloom.mapper.gemm.leaf import Bounds, combine
-from einloom.mapper.gemm.outer import EXACT, RELAXED, ceil_div
+from einloom.mapper.gemm.compiled import copy, entry, kernel
+from einloom.mapper.gemm.leaf import Bounds, combine, loose
+from einloom.mapper.gemm.outer import Tiles, ceil_div
 from einloom.mapper.gemm.tables import (
     ABOVE,
     BUFFER,
@@ -71,14 +71,12 @@ class Floating(NamedTuple):
 
 
 @kernel
-def place(t: Tables, row: int, u: Array, v: Array, x: int, batch: float, exact: int, visits: Array) -> float:
+def place(t: Tables, row: int, tiles: Tiles, x: int, visits: Array) -> float:
     """Visits of each tensor's buffer tile under one row of ``floating_buffers``; returns what the tiles take.
 
     Args:
-        u, v: Array tile of each rank and its visits, but of the rank that the floating tensor ignores the instances,
-            and the visits of ``x``.
+        tiles: Of the rank that the floating tensor ignores ``least`` are the instances, ``visits`` those of ``x``.
         x: Its tile at the register hold.
-        exact: See `outer.fewest_visits`.
         visits: Filled; 0 where the buffer does not hold a tensor.
 
     Returns:
@@ -86,6 +84,7 @@ def place(t: Tables, row: int, u: Array, v: Array, x: int, batch: float, exact: 
     """
     a, above = t.floating_buffers[row, 0], t.floating_buffers[row, 1]
     own, below = t.floating_buffers[row, 2], t.floating_buffers[row, 3]
+    u, v = tiles.least, tiles.visits
     taken = 0.0
     visits[:] = 0
     for r in range(3):
@@ -99,16 +98,16 @@ def place(t: Tables, row: int, u: Array, v: Array, x: int, batch: float, exact: 
         c = 3 - a - above
         wide = t.width[BUFFER, a] * u[c]
         visits[a] = 1
-        limit = (t.capacity[BUFFER] / batch - taken) / wide
-        visits[above] = outer.fewest_visits(t, above, u[above], v[above], limit, exact)
+        limit = (t.capacity[BUFFER] / tiles.batch - taken) / wide
+        visits[above] = outer.fewest_visits(t, above, tiles, limit)
         if visits[above] == 0:
             return math.inf
-        size = outer.tile(t, above, u[above], v[above], visits[above]) if exact else u[above]
-        taken += wide * size
+        taken += wide * outer.tile(t, above, tiles, visits[above])
     elif own != NO_HOLDER:
         visits[a] = v[a]
         taken += t.width[BUFFER, a] * u[0] * u[1] * u[2] / u[a]
-    return taken * batch if taken * batch <= t.capacity[BUFFER] else math.inf
+    taken *= tiles.batch
+    return taken if taken <= t.capacity[BUFFER] else math.inf
 
 
 @kernel
@@ -138,9 +137,10 @@ def _list_places(t: Tables, a: int, low: Array, fewest: Array, most: Array, scra
     u, visits = scratch.ranks[LOOSE], scratch.ranks[PLACED]
     copy(low, u)
     u[a] = 1
+    tiles = loose(t, u, most, scratch)
     n = 0
     for hold in range(len(t.floating_buffers)):
-        if t.floating_buffers[hold, 0] != a or place(t, hold, u, most, low[a], 1.0, RELAXED, visits) == math.inf:
+        if t.floating_buffers[hold, 0] != a or place(t, hold, tiles, low[a], visits) == math.inf:
             continue
         own, below = t.floating_buffers[hold, 2], t.floating_buffers[hold, 3]
         scratch.relaxed[n, 0] = hold
@@ -192,7 +192,7 @@ def _filled(t: Tables, r: int, w: int, s: int) -> float:
     return t.in_registers[r] + t.fill[r] * fills - t.first[r] * min(s, fills)
 
 
-@kernel
+@entry
 def search_floating(
     t: Tables, objective: int, a: int, low: Array, high: Array, v: Array, best: Best, scratch: Scratch
 ) -> None:
@@ -282,7 +282,7 @@ def _search_around(
         if not may_improve(objective, best.points, best.count[0], price, cycles):
             continue
         hold = scratch.relaxed[i, 0]
-        room = place(t, hold, row.u, row.v, row.x, t.batch_tile[row.vector], EXACT, visits)
+        room = place(t, hold, Tiles(row.u, row.v, row.u, row.v, t.batch_tile[row.vector]), row.x, visits)
         if room == math.inf:
             continue
         point, recipe = scratch.point, scratch.recipe

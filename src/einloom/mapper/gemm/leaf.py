@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from einloom.mapper.gemm import inner, outer
 from einloom.mapper.gemm.best import Best, may_improve, most_cycles, offer, score
-from einloom.mapper.gemm.compiled import copy, kernel
+from einloom.mapper.gemm.compiled import copy, entry, kernel
 from einloom.mapper.gemm.tables import (
     BUFFER_VISITS,
     BUFFERED,
     FAMILY,
     HELD,
     NUMBERS,
+    ONES,
     REGISTERED,
     TILE,
     VECTOR,
@@ -56,6 +57,17 @@ class Row(NamedTuple):
 
 
 @kernel
+def loose(t: Tables, low: Array, most: Array, scratch: Scratch) -> outer.Tiles:
+    """What buffer tiles in a box stand on, at least."""
+    return outer.Tiles(low, most, scratch.ranks[ONES], t.extent, 1.0)
+
+
+@kernel
+def _tiles(t: Tables, row: Row) -> outer.Tiles:
+    return outer.Tiles(row.u, row.v, row.u, row.v, t.batch_tile[row.vector])
+
+
+@kernel
 def combine(t: Tables, objective: int, inside: float, steps: float, options: Array, n: int, served: Array) -> Bounds:
     """Bounds over options above the array, for insides of known least cost."""
     least = (math.inf, math.inf, math.inf)
@@ -74,7 +86,7 @@ def least_cost(
     inside = inner.least_energy(t, low, high, scratch.ranks[W], scratch.ranks[S])
     if inside == math.inf:
         return math.inf, math.inf, math.inf
-    n = outer.list_options(t, low, most, 1.0, outer.RELAXED, scratch.relaxed)
+    n = outer.list_options(t, loose(t, low, most, scratch), scratch.relaxed)
     return combine(t, objective, inside, t.steps[0], scratch.relaxed, n, fewest)
 
 
@@ -104,14 +116,14 @@ def tighten(
             inside = min(inside, energy)
     if inside == math.inf:
         return math.inf, math.inf, math.inf
-    n = outer.list_options(t, low, most, 1.0, outer.RELAXED, scratch.relaxed)
+    n = outer.list_options(t, loose(t, low, most, scratch), scratch.relaxed)
     return combine(t, objective, inside, steps, scratch.relaxed, n, fewest)
 
 
-@kernel
+@entry
 def search_leaf(t: Tables, objective: int, low: Array, high: Array, v: Array, best: Best, scratch: Scratch) -> None:
     """Offer every nest whose array tiles lie in ``low .. high`` with ``v`` visits, where it may still improve."""
-    n = outer.list_options(t, low, v, 1.0, outer.RELAXED, scratch.relaxed)
+    n = outer.list_options(t, loose(t, low, v, scratch), scratch.relaxed)
     outer_energy, outer_cycles = outer.least_outer(t, scratch.relaxed, n, v)
     w_low, w_high, w = scratch.ranks[W_LOW], scratch.ranks[W_HIGH], scratch.ranks[W]
     for vector in range(len(t.vectors)):
@@ -186,8 +198,7 @@ def _search_holds(t: Tables, objective: int, row: Row, best: Best, scratch: Scra
         if not _worth(t, objective, row, inside, max(cycles, row.cycles), best):
             continue
         if n < 0:
-            batch = t.batch_tile[row.vector]
-            n = outer.list_options(t, row.u, row.v, batch, outer.EXACT, scratch.exact)
+            n = outer.list_options(t, _tiles(t, row), scratch.exact)
         for i in range(n):
             _offer(t, objective, order, row, scratch.exact[i], t.base_pj + inside, cycles, best, scratch)
 
@@ -201,7 +212,7 @@ def _offer(
     point, recipe = scratch.point, scratch.recipe
     point[1] = max(cycles, outer.port_cycles(t, option[1:], row.v))
     point[0] = energy + outer.total(t, 0, option[1:], row.v) + t.leak_pj * point[1]
-    point[2] = outer.occupancy(t, option, row.u, row.v, t.batch_tile[row.vector])
+    point[2] = outer.occupancy(t, option, _tiles(t, row))
     point[3] = inner.occupied(t, order, row.w)
     recipe[:] = 0
     recipe[FAMILY], recipe[VECTOR], recipe[BUFFERED], recipe[REGISTERED] = 0, row.vector, option[0], order

@@ -17,13 +17,29 @@ any nest in the box.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from einloom.mapper.gemm.compiled import kernel
 from einloom.mapper.gemm.tables import BUFFER, Tables
 from einloom.model.arrays import Array
 
-RELAXED, EXACT = 0, 1
-"""How buffer tiles may nest: as any integers (for a bound), or as multiples of the array tile."""
+
+class Tiles(NamedTuple):
+    """What buffer tiles stand on; of one row, or of a box and then a bound of all rows in it.
+
+    Attributes:
+        least: Smallest array tile of each rank.
+        visits: Its visits.
+        unit, count: Buffer tiles are multiples of ``unit``, of which a rank has ``count``: the array tile and its
+            visits; for a bound, any integer (1 and the rank).
+        batch: Batch points side by side.
+    """
+
+    least: Array
+    visits: Array
+    unit: Array
+    count: Array
+    batch: float
 
 
 @kernel
@@ -32,91 +48,74 @@ def ceil_div(a: int, b: int) -> int:
 
 
 @kernel
-def fewest_visits(t: Tables, r: int, u: int, v: int, limit: float, exact: int) -> int:
-    """Fewest visits of a buffer tile of rank ``r`` of at most ``limit``; 0 where not even ``u`` fits.
-
-    Args:
-        u, v: Array tile and its visits.
-        exact: Only nested tiles: multiples of ``u``, or divisors between ``u`` and the rank.
-    """
-    if not limit >= u:
+def fewest_visits(t: Tables, r: int, tiles: Tiles, limit: float) -> int:
+    """Fewest visits of a buffer tile of rank ``r`` of at most ``limit``; 0 where not even the array tile fits."""
+    if not limit >= tiles.least[r]:
         return 0
     if limit >= t.extent[r]:
         return 1
     if t.perfect:
         for i in range(t.start[r], t.start[r + 1]):
-            if t.least[i] <= limit and (not exact or v % t.visits[i] == 0):
-                return t.visits[i]
+            if t.least[i] <= limit and tiles.count[r] % t.visits[i] == 0:
+                return int(t.visits[i])
         return 0
-    if exact:
-        return ceil_div(v, int(limit) // u)
-    return ceil_div(t.extent[r], int(limit))
+    return ceil_div(tiles.count[r], int(limit) // tiles.unit[r])
 
 
 @kernel
-def tile(t: Tables, r: int, u: int, v: int, visits: int) -> int:
-    """The nested tile of ``visits`` visits over an array tile ``u`` of ``v`` visits."""
-    return min(t.extent[r], ceil_div(v, visits) * u)
+def tile(t: Tables, r: int, tiles: Tiles, visits: int) -> int:
+    """The smallest buffer tile of ``visits`` visits."""
+    return max(tiles.least[r], min(t.extent[r], ceil_div(tiles.count[r], visits) * tiles.unit[r]))
 
 
 @kernel
-def list_options(t: Tables, u: Array, v: Array, batch: float, exact: int, options: Array) -> int:
+def list_options(t: Tables, tiles: Tiles, options: Array) -> int:
     """Fill ``options`` with rows of (row of the order, visits of each tensor's buffer tile or 0); how many.
 
     Args:
-        u, v: Array tile of each rank and its visits; for a bound the smallest tile and its visits.
-        batch: Batch points side by side.
-        exact: See `fewest_visits`.
         options: Shape ``(orders + 6 classes, 4)``.
     """
-    n = 0
+    u, n = tiles.least, 0
     for row in range(len(t.buffer_orders)):
-        held, a, b, c = t.buffer_orders[row]
-        first, second, third = t.width[BUFFER, a] * batch, t.width[BUFFER, b] * batch, t.width[BUFFER, c] * batch
-        room = t.capacity[BUFFER]
+        held, a = t.buffer_orders[row, 0], t.buffer_orders[row, 1]
+        b, c = t.buffer_orders[row, 2], t.buffer_orders[row, 3]
+        width, room = t.width[BUFFER], t.capacity[BUFFER] / tiles.batch
         options[n, 0] = row
         options[n, 1:] = 0
         if held == 0:
             n += 1
         elif held == 1:
-            if first * u[b] * u[c] <= room:
+            if width[a] * u[b] * u[c] <= room:
                 options[n, 1 + a] = 1
                 n += 1
         elif held == 2:
-            visits = fewest_visits(t, b, u[b], v[b], (room - second * u[a] * u[c]) / (first * u[c]), exact)
+            visits = fewest_visits(t, b, tiles, (room - width[b] * u[a] * u[c]) / (width[a] * u[c]))
             if visits:
                 options[n, 1 + a], options[n, 1 + b] = 1, visits
                 n += 1
         else:
-            room -= third * u[a] * u[b]
-            n = _list_edge(t, row, u, v, (first, second * u[a], room), exact, options, n)
+            n = _list_edge(t, row, tiles, room - width[c] * u[a] * u[b], options, n)
     return n
 
 
 @kernel
-def _list_edge(
-    t: Tables, row: int, u: Array, v: Array, fit: tuple[float, float, float], exact: int, options: Array, n: int
-) -> int:
-    """Pairs of visits at the edge of ``first X_b X_c + second X_c <= room``, from the fewest of rank b on."""
-    _, a, b, c = t.buffer_orders[row]
-    first, second, room = fit
-    fewest = fewest_visits(t, b, u[b], v[b], (room / u[c] - second) / first, exact)
+def _list_edge(t: Tables, row: int, tiles: Tiles, room: float, options: Array, n: int) -> int:
+    """Pairs of visits at the edge of ``(width_a X_b + width_b u_a) X_c <= room``, from the fewest of rank b on."""
+    a, b, c = t.buffer_orders[row, 1], t.buffer_orders[row, 2], t.buffer_orders[row, 3]
+    first, second = t.width[BUFFER, a], t.width[BUFFER, b] * tiles.least[a]
+    fewest = fewest_visits(t, b, tiles, (room / tiles.least[c] - second) / first)
     if fewest == 0:
         return n
     last = 0
     for i in range(t.start[b], t.start[b + 1]):
-        visits = t.visits[i]
+        visits, count = t.visits[i], tiles.count[b]
         if visits < fewest:
             continue
-        if visits > v[b]:
+        if visits > tiles.visits[b]:
             break
-        if exact:
-            if (t.perfect and v[b] % visits) or ceil_div(v[b], ceil_div(v[b], visits)) != visits:
-                continue
-            size = tile(t, b, u[b], v[b], visits)
-        else:
-            size = max(u[b], t.least[i])
-        across = fewest_visits(t, c, u[c], v[c], room / (first * size + second), exact)
+        if (t.perfect and count % visits) or ceil_div(count, ceil_div(count, visits)) != visits:
+            continue
+        across = fewest_visits(t, c, tiles, room / (first * tile(t, b, tiles, visits) + second))
         if across in (0, last):
             continue
         options[n, 0] = row
@@ -165,11 +164,12 @@ def least_outer(t: Tables, options: Array, n: int, served: Array) -> tuple[float
 
 
 @kernel
-def occupancy(t: Tables, option: Array, u: Array, v: Array, batch: float) -> float:
-    """What the buffer holds under an exact option, in its parts."""
-    held, a, b, c = t.buffer_orders[option[0]]
-    x_b = tile(t, b, u[b], v[b], option[1 + b]) if held > 1 else u[b]
-    x_c = tile(t, c, u[c], v[c], option[1 + c]) if held > 2 else u[c]
+def occupancy(t: Tables, option: Array, tiles: Tiles) -> float:
+    """What the buffer holds under an option, in its parts."""
+    row, u = option[0], tiles.least
+    held, a, b, c = t.buffer_orders[row, 0], t.buffer_orders[row, 1], t.buffer_orders[row, 2], t.buffer_orders[row, 3]
+    x_b = tile(t, b, tiles, option[1 + b]) if held > 1 else u[b]
+    x_c = tile(t, c, tiles, option[1 + c]) if held > 2 else u[c]
     result = 0.0
     if held > 0:
         result += t.width[BUFFER, a] * x_b * x_c
@@ -177,4 +177,4 @@ def occupancy(t: Tables, option: Array, u: Array, v: Array, batch: float) -> flo
         result += t.width[BUFFER, b] * u[a] * x_c
     if held > 2:
         result += t.width[BUFFER, c] * u[a] * u[b]
-    return result * batch
+    return result * tiles.batch

@@ -13,13 +13,16 @@ from typing import NamedTuple
 
 from einloom.mapper.gemm.best import Best, may_improve, score
 from einloom.mapper.gemm.compiled import copy, entry, kernel
-from einloom.mapper.gemm.floats import least_floating, search_floating
-from einloom.mapper.gemm.leaf import Bounds, least_cost, search_leaf, tighten
+from einloom.mapper.gemm.floats import least_floating
+from einloom.mapper.gemm.leaf import Bounds, least_cost, tighten
 from einloom.mapper.gemm.tables import ENERGY, FEWEST, HIGH, LOW, MOST, Scratch, Tables
 from einloom.model.arrays import Array
 
 DIVE = 50
 """Nodes between two dives."""
+
+DONE, MORE, LEAF = range(3)
+"""Why a run ends."""
 
 MOST_POINTS = 4096
 """Longest front."""
@@ -60,7 +63,7 @@ def _swap(queue: Queue, i: int, j: int) -> None:
         queue.boxes[j, k] = place
 
 
-@entry
+@kernel
 def push(queue: Queue, key: Bounds, box: Array) -> None:
     i = queue.count[0]
     queue.count[0] += 1
@@ -101,7 +104,7 @@ def _sides(t: Tables, box: Array, low: Array, high: Array, fewest: Array, most: 
         fewest[r], most[r] = t.visits[first], t.visits[last]
 
 
-@entry
+@kernel
 def bound(t: Tables, objective: int, box: Array, best: Best, scratch: Scratch) -> Bounds:
     """Lower bounds of (score, energy, cycles) in a box."""
     ranks = scratch.ranks
@@ -113,17 +116,6 @@ def bound(t: Tables, objective: int, box: Array, best: Best, scratch: Scratch) -
     if objective != ENERGY and may_improve(objective, best.points, best.count[0], least[1], least[2]):
         return tighten(t, objective, low, high, fewest, most, least, best, scratch)
     return least
-
-
-@kernel
-def _leaf(t: Tables, objective: int, box: Array, best: Best, scratch: Scratch) -> None:
-    ranks = scratch.ranks
-    low, high, fewest, most = ranks[LOW], ranks[HIGH], ranks[FEWEST], ranks[MOST]
-    _sides(t, box, low, high, fewest, most)
-    if box[0]:
-        search_floating(t, objective, box[0] - 1, low, high, fewest, best, scratch)
-    else:
-        search_leaf(t, objective, low, high, fewest, best, scratch)
 
 
 @kernel
@@ -151,13 +143,33 @@ def _halves(t: Tables, box: Array, rank: int, lower: Array, upper: Array) -> Non
     upper[1 + 2 * rank] = cut + 1
 
 
+@kernel
+def _open(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch) -> None:
+    """Put the whole space in the queue: one node for each family."""
+    box = scratch.boxes[0]
+    for family in range(4):
+        box[0] = family
+        for r in range(3):
+            box[1 + 2 * r], box[2 + 2 * r] = 0, t.start[r + 1] - t.start[r] - 1
+        key = bound(t, objective, box, best, scratch)
+        if key[1] < math.inf:
+            push(queue, key, box)
+
+
 @entry
-def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, nodes: int) -> bool:
-    """Take up to ``nodes`` nodes out of the queue; whether the search is over."""
+def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, nodes: int) -> int:
+    """Take up to ``nodes`` nodes out of the queue, up to the first leaf.
+
+    Returns:
+        `DONE` when the queue is empty; `LEAF` when `Scratch.boxes` starts with a leaf, its sides in `Scratch.ranks`,
+        to be searched before the next call; else `MORE`.
+    """
     box, lower, upper = scratch.boxes[0], scratch.boxes[1], scratch.boxes[2]
+    if queue.count[1] == 0:
+        _open(t, objective, queue, best, scratch)
     for _ in range(nodes):
         if queue.count[0] == 0:
-            return True
+            return DONE
         dive = queue.count[1] % DIVE == 0
         key = _pop(queue, box)
         while may_improve(objective, best.points, best.count[0], key[1], key[2]) and _promises(objective, key, best):
@@ -167,8 +179,9 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
                     break
             rank = _widest(t, box)
             if rank < 0:
-                _leaf(t, objective, box, best, scratch)
-                break
+                copy(box, scratch.boxes[0])
+                _sides(t, box, scratch.ranks[LOW], scratch.ranks[HIGH], scratch.ranks[FEWEST], scratch.ranks[MOST])
+                return LEAF
             _halves(t, box, rank, lower, upper)
             first = bound(t, objective, lower, best, scratch)
             second = bound(t, objective, upper, best, scratch)
@@ -182,7 +195,7 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
                     push(queue, first, lower)
                 break
             key, box, lower = first, lower, box
-    return False
+    return MORE
 
 
 @kernel

@@ -11,10 +11,12 @@ from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Level
 from einloom.mapper.found import OBJECTIVES, Candidate, Found, Objective
 from einloom.mapper.gemm.best import Best
+from einloom.mapper.gemm.floats import search_floating
+from einloom.mapper.gemm.leaf import search_leaf
 from einloom.mapper.gemm.nests import nodes_of
 from einloom.mapper.gemm.problem import Problem, problem_of
-from einloom.mapper.gemm.search import MOST_POINTS, Queue, bound, push, run
-from einloom.mapper.gemm.tables import EDP, LATENCY, PARETO, RECIPE, Tables, scratch_for
+from einloom.mapper.gemm.search import DONE, LEAF, MOST_POINTS, Queue, run
+from einloom.mapper.gemm.tables import EDP, FEWEST, HIGH, LATENCY, LOW, PARETO, RECIPE, Tables, scratch_for
 from einloom.model.arrays import Array
 from einloom.workloads.sized import SizedEinsum
 
@@ -69,20 +71,28 @@ class _Search:
         self._best = Best(np.zeros((points, 4)), np.zeros((points, RECIPE), np.int64), np.zeros(2, np.int64))
         self._scratch = scratch_for(tables)
         self._queue = Queue(np.zeros((1024, 3)), np.zeros((1024, 7), np.int64), np.zeros(2, np.int64))
-        last = np.diff(tables.start) - 1
-        for family in range(4):
-            box = np.array([family, 0, last[0], 0, last[1], 0, last[2]], dtype=np.int64)
-            key = bound(tables, objective, box, self._best, self._scratch)
-            if key[1] < math.inf:
-                push(self._queue, key, box)
 
     def run(self, deadline: float | None) -> bool:
         """Search until the proof (True) or the deadline."""
-        while not run(self._tables, self.objective, self._queue, self._best, self._scratch, NODES):
+        while True:
+            reason = run(self._tables, self.objective, self._queue, self._best, self._scratch, NODES)
+            if reason == DONE:
+                return True
+            if reason == LEAF:
+                self._search_leaf()
             if deadline is not None and time.monotonic() > deadline and self._best.count[0]:
                 return False
             self._grow()
-        return True
+
+    def _search_leaf(self) -> None:
+        """Everything in the leaf that `search.run` stopped at."""
+        scratch = self._scratch
+        low, high, visits = (scratch.ranks[side] for side in (LOW, HIGH, FEWEST))
+        family = int(scratch.boxes[0, 0])
+        if family:
+            search_floating(self._tables, self.objective, family - 1, low, high, visits, self._best, scratch)
+        else:
+            search_leaf(self._tables, self.objective, low, high, visits, self._best, scratch)
 
     def _grow(self) -> None:
         """Room for the nodes of one more call: each, diving, may leave one a split."""

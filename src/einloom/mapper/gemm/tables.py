@@ -111,18 +111,20 @@ class Scratch(NamedTuple):
     boxes: Array
 
 
-LOW, HIGH, FEWEST, MOST, W_LOW, W_HIGH, W, S, U, SERVED, HELD, NUMBERS, LOOSE, PLACED = range(14)
+LOW, HIGH, FEWEST, MOST, W_LOW, W_HIGH, W, S, U, SERVED, HELD, NUMBERS, LOOSE, PLACED, ONES = range(15)
 """Rows of `Scratch.ranks`."""
 
 
 def scratch_for(tables: Tables) -> Scratch:
     longest = int(np.diff(tables.start).max())
+    ranks = np.zeros((15, 3), np.int64)
+    ranks[ONES] = 1
     bounds = 4 if tables.perfect else int(tables.extent.max()) // 4 + 4 * longest
     return Scratch(
         relaxed=np.zeros((16 + 6 * longest, 4), np.int64),
         exact=np.zeros((16 + 6 * longest, 4), np.int64),
         bounds=np.zeros((3, bounds, 2), np.int64),
-        ranks=np.zeros((14, 3), np.int64),
+        ranks=ranks,
         steps=np.zeros(3),
         point=np.zeros(4),
         recipe=np.zeros(RECIPE, np.int64),
