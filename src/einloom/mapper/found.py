@@ -11,6 +11,16 @@ Objective = Literal["energy", "latency", "edp", "pareto"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 
+def key_of(objective: Objective, energy_pj: float, cycles: float) -> tuple[float, float]:
+    """What is minimized, and what breaks ties."""
+    return {
+        "energy": (energy_pj, cycles),
+        "latency": (cycles, energy_pj),
+        "edp": (energy_pj * cycles, energy_pj),
+        "pareto": (cycles, energy_pj),
+    }[objective]
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One costed nest; ``key`` orders candidates by the objective and its tie-breaks."""

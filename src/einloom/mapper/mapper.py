@@ -10,9 +10,9 @@ from einloom.arch.tree import Architecture, Compute, Fanout, Level, Memory, Shar
 from einloom.errors import MappingError, Problem
 from einloom.mapper.compulsory import gap_to_compulsory
 from einloom.mapper.found import Found, Objective
+from einloom.mapper.nothing import nothing_fits, too_small
 from einloom.mapper.partial import fill
-from einloom.mapper.search import search
-from einloom.mapper.space import NARROWINGS, declare
+from einloom.mapper.routes import answer
 from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
 from einloom.mappings.legality import check
 from einloom.model.evaluate import evaluate_nest
@@ -87,7 +87,7 @@ class Mapper:
         path = check(flat, self._architecture, nest.nodes, open_bounds=True)
         found = fill(flat, self._architecture, path, nest.nodes, self._objective)
         if not found.front:
-            raise MappingError(_nothing(flat, found))
+            raise MappingError(too_small(flat, found.smallest))
         results = [
             replace(
                 evaluate_nest(einsum, self._architecture, Nest(candidate.nodes, nest.flatten), repeat=repeat),
@@ -99,27 +99,27 @@ class Mapper:
 
     def _search(self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules) -> Mapped:
         best: list[EinsumResult] = []
-        found: Found | None = None
         texts, costed = [], 0
-        for path in self._paths(flat):
-            spaces, narrowing = declare(flat, path, rules, self._perfect)
-            found = search(self._architecture, spaces, self._objective, self._deadline_s)
-            texts.append(narrowing.text)
+        paths = self._paths(flat)
+        for path in paths:
+            answered = answer(
+                self._architecture, path, flat, rules, self._objective, self._perfect, self._deadline_s
+            )  # fmt: skip
+            found = answered.found
+            texts.append(answered.space)
             costed += found.costed
             for candidate in found.front:
-                nest = Nest(_without_ones(candidate.nodes), rules.flatten)
-                result = evaluate_nest(einsum, self._architecture, nest)
-                whole = narrowing == NARROWINGS[0]
+                result = evaluate_nest(einsum, self._architecture, Nest(_without_ones(candidate.nodes), rules.flatten))
                 best.append(
                     replace(
                         result,
                         proof="optimal" if found.complete else "gap",
                         gap=self._gap(found, path, flat, result),
-                        space=narrowing.text if whole else f"narrowed to: {narrowing.text}",
+                        space=answered.space,
                     )
                 )
         if not best:
-            raise MappingError(_nothing(flat, found))
+            raise MappingError(nothing_fits(flat, paths, rules))
         return Mapped(_select(best, self._objective), "; ".join(dict.fromkeys(texts)), costed)
 
     def _gap(self, found: Found, path: tuple[Level, ...], einsum: SizedEinsum, result: EinsumResult) -> float:
@@ -227,17 +227,3 @@ def _select(results: list[EinsumResult], objective: Objective) -> tuple[EinsumRe
         if not front or result.energy_pj < front[-1].energy_pj:
             front.append(result)
     return tuple(front)
-
-
-def _nothing(einsum: SizedEinsum, found: Found | None) -> Problem:
-    """Why no candidate is legal: which memory is too small, by how much."""
-    if found is None or not found.smallest:
-        return Problem(f"no mapping of {einsum.name} is legal here", "check `only`, `holds` and the capacities")
-    listed = "; ".join(
-        f"{name} holds {capacity:.0f} and the smallest tiles need {needed:.0f}"
-        for name, (needed, capacity) in found.smallest.items()
-    )
-    return Problem(
-        f"no mapping of {einsum.name} fits: {listed} (bits, or words)",
-        "raise the capacity, or let the memory hold fewer tensors",
-    )

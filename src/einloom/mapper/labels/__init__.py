@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Level
-from einloom.mapper.found import Candidate, Found, Objective
+from einloom.mapper.found import Candidate, Found, Objective, key_of
 from einloom.workloads.sized import SizedEinsum
 
 if TYPE_CHECKING:
@@ -39,19 +39,13 @@ def solve(
         "edp": lambda: iter((search.least_product(),)),
         "pareto": search.front,
     }[objective]()
-    front = [_candidate(answer, objective) for answer in answers if answer is not None]
+    front = [
+        Candidate(key_of(objective, answer.energy, answer.cycles), answer.cycles, answer.energy, answer.nodes)
+        for answer in answers
+        if answer is not None
+    ]
     front.sort(key=lambda candidate: candidate.key)
     return Found(
         front=tuple(front), candidates=search.size, costed=search.costed, complete=search.complete,
         bound=0.0 if search.complete else search.least(objective), smallest=search.smallest,
     )  # fmt: skip
-
-
-def _candidate(answer: Answer, objective: Objective) -> Candidate:
-    keys = {
-        "energy": (answer.energy, answer.cycles),
-        "latency": (answer.cycles, answer.energy),
-        "edp": (answer.energy * answer.cycles, answer.energy),
-        "pareto": (answer.cycles, answer.energy),
-    }
-    return Candidate(keys[objective], answer.cycles, answer.energy, answer.nodes)

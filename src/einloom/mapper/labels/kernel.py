@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from einloom.mapper.gemm.compiled import entry, kernel
 from einloom.mapper.labels.plan import (
     EXECUTED,
     IRRELEVANT,
@@ -85,11 +85,12 @@ JOB = np.dtype([
 
 
 class Pool(NamedTuple):
-    """Room for labels: states and values, the label each came from, the node that was added, whether it still counts,
-    and the next label in its bucket of the hash table."""
+    """Room for labels: states and values, the bound on energy, the label each came from, the node that was added,
+    whether it still counts, and the next label in its bucket of the hash table."""
 
     states: Array
     labels: Array
+    bounds: Array
     parents: Array
     nodes: Array
     alive: Array
@@ -103,7 +104,7 @@ class Table(NamedTuple):
     stamps: Array
 
 
-@njit(cache=True)
+@kernel
 def union(length, strides, counts, n):
     """Elements in the union of intervals of ``length`` at all sums of ``stride x (0 .. count - 1)``."""
     if length <= 0:
@@ -138,7 +139,7 @@ def union(length, strides, counts, n):
 # -- what the spatial factors decide ------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@kernel
 def _fixed_words(job, row):
     """Words of traffic that the spatial factors alone decide: first touches, operands of the compute."""
     tensor, bits, kind = job.fixed_key[row, 0], job.fixed_key[row, 1], job.fixed_key[row, 2]
@@ -154,7 +155,7 @@ def _fixed_words(job, row):
     return words
 
 
-@njit(cache=True)
+@kernel
 def _least_read_words(job, i):
     """At least as many words as the compute takes of a sliding operand: sums of n and m values are n + m - 1."""
     tensor = job.read_tensor[i]
@@ -176,7 +177,7 @@ def _least_read_words(job, i):
     return words
 
 
-@njit(cache=True)
+@kernel
 def _least_view_words(job, v):
     """At least as many words as a view moves: each instance (or group that shares) meets its elements once."""
     hold = job.view_hold[v]
@@ -202,7 +203,7 @@ def _least_view_words(job, v):
     return max(words, job.touched[tensor]) if job.groups[v] == 1.0 else words
 
 
-@njit(cache=True)
+@kernel
 def _groups(job, v):
     """Groups of instances that do not share a view."""
     many = 1.0
@@ -213,7 +214,7 @@ def _groups(job, v):
     return many
 
 
-@njit(cache=True)
+@kernel
 def _choose(job, spread, steps):
     """Set the spatial factors of a job, and what follows from them alone."""
     job.steps = steps
@@ -235,7 +236,7 @@ def _choose(job, spread, steps):
         job.least[v] = _least_view_words(job, v)
 
 
-@njit(cache=True)
+@kernel
 def _start(job, state, label):
     """The label of the bare compute: what every nest of the job pays."""
     state[:] = 0
@@ -246,7 +247,7 @@ def _start(job, state, label):
         _charge(job, label, _fixed_words(job, row), job.fixed_price[row], job.fixed_port[row])
 
 
-@njit(cache=True)
+@entry
 def roots(jobs, table, spreads, steps, energies, cycles):
     """The bounds on energy and cycles of every choice of spatial factors."""
     job = jobs[0]
@@ -262,7 +263,7 @@ def roots(jobs, table, spreads, steps, energies, cycles):
 # -- bounds -------------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@entry
 def outlook(jobs, most_instances):
     """For each tile and each set of regular holds that are not closed yet: the least energy of their traffic.
 
@@ -320,7 +321,7 @@ def outlook(jobs, most_instances):
     return table
 
 
-@njit(cache=True)
+@kernel
 def _is_prime(job, r, factor):
     for i in range(16):
         if job.primes[r, i] == factor:
@@ -328,7 +329,7 @@ def _is_prime(job, r, factor):
     return False
 
 
-@njit(cache=True)
+@kernel
 def _tile_in_table(job, state):
     """Row of `outlook`: the tile times all spatial factors."""
     row = 0
@@ -345,7 +346,7 @@ def _tile_in_table(job, state):
     return row
 
 
-@njit(cache=True)
+@kernel
 def _bound(job, table, state, label):
     """The least energy and cycles of any nest that goes on from a label.
 
@@ -394,7 +395,7 @@ def _bound(job, table, state, label):
     return energy + regular + job.leakage * cycles, cycles
 
 
-@njit(cache=True)
+@kernel
 def _still_fits(job, state, label):
     """Whether the holds to come fit: their tiles are at least what they would be now."""
     position, placed = state[job.ranks], state[job.ranks + 1]
@@ -411,7 +412,7 @@ def _still_fits(job, state, label):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _tile_words(job, state, tensor, position):
     """Elements of a tile of a tensor held here, at one instance."""
     words = 1.0
@@ -428,13 +429,13 @@ def _tile_words(job, state, tensor, position):
 # -- sliding tensors ----------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@kernel
 def _promised(job, state, tensor, g, k):
     """Tile in time of a sliding rank where fanout ``g`` is crossed, as promised when the hold was placed."""
     return state[job.promises + (tensor * job.fanouts + g) * job.windows + k]
 
 
-@njit(cache=True)
+@kernel
 def _window_place(job, tensor, r):
     for k in range(job.windows):
         if job.window[tensor, k] == r:
@@ -442,7 +443,7 @@ def _window_place(job, tensor, r):
     return -1
 
 
-@njit(cache=True)
+@kernel
 def _tile_at(job, state, hold, tensor, r):
     """Tile of a rank in an open hold of a sliding tensor, at one instance."""
     k = _window_place(job, tensor, r)
@@ -450,7 +451,7 @@ def _tile_at(job, state, hold, tensor, r):
     return placed * job.below[job.hold_region[hold], r]
 
 
-@njit(cache=True)
+@kernel
 def _wrap(job, state, hold, tensor, r):
     """How far the base of an open hold stands from its start when all loops so far are at their last iteration."""
     k = _window_place(job, tensor, r)
@@ -467,7 +468,7 @@ def _wrap(job, state, hold, tensor, r):
     return far + job.below[state[job.ranks], r] * (state[r] - before)
 
 
-@njit(cache=True)
+@kernel
 def _offsets(job, state, tensor, d, region, merged):
     """Where the instances that share stand along one dimension (in ``job``); returns the number of strides."""
     n = 0
@@ -485,7 +486,7 @@ def _offsets(job, state, tensor, d, region, merged):
     return n
 
 
-@njit(cache=True)
+@kernel
 def _slide(job, state, label, hold, rank, bound):
     """Let a loop pass an open hold of a sliding tensor: update the words that each view fetched after the first tile.
 
@@ -516,7 +517,7 @@ def _slide(job, state, label, hold, rank, bound):
         label[job.first_view + v] = bound * fetched + (bound - 1) * (whole - kept)
 
 
-@njit(cache=True)
+@kernel
 def _first(job, state, v):
     """Words of the first tile in a view of an open hold of a sliding tensor."""
     hold = job.view_hold[v]
@@ -535,14 +536,14 @@ def _first(job, state, v):
 # -- nodes --------------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@kernel
 def _charge(job, label, words, price, port):
     label[0] += words * price
     for p in range(job.ports):
         label[job.first_port + p] += words * port[p] / job.port_used[p]
 
 
-@njit(cache=True)
+@kernel
 def _final_words(job, state, label, v):
     """Words of a view whose hold closes at this tile: everything further out repeats it."""
     tensor = job.hold_tensor[job.view_hold[v]]
@@ -558,7 +559,7 @@ def _final_words(job, state, label, v):
     return words
 
 
-@njit(cache=True)
+@kernel
 def _close(job, state, label, hold):
     """Charge a hold at its last tile and forget where it was placed."""
     for v in range(job.views):
@@ -577,7 +578,7 @@ def _close(job, state, label, hold):
         _forget(job, state, tensor)
 
 
-@njit(cache=True)
+@kernel
 def _forget(job, state, tensor):
     """No hold of the tensor is open any more: what was promised does not matter."""
     width = job.fanouts * job.windows
@@ -585,7 +586,7 @@ def _forget(job, state, tensor):
         state[i] = 0
 
 
-@njit(cache=True)
+@kernel
 def _may_pass(job, state, rank, prime):
     """Whether a prime loop may stand outside a label: promised tiles stay within reach.
 
@@ -610,7 +611,7 @@ def _may_pass(job, state, rank, prime):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _pass(job, state, label, rank, prime):
     """Put a prime loop outside a label."""
     open_ = state[job.ranks + 1] & ~state[job.ranks + 2]
@@ -625,7 +626,7 @@ def _pass(job, state, label, rank, prime):
     state[rank] *= prime
 
 
-@njit(cache=True)
+@kernel
 def _place(job, state, label, hold):
     """Place a hold outside a label (promises are still open); False where it may not stand here."""
     placed = state[job.ranks + 1]
@@ -653,7 +654,7 @@ def _place(job, state, label, hold):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _to_promise(job, state, hold):
     """List in ``job.pairs`` the (place among the sliding ranks, fanout) of the tiles to promise for a new hold."""
     tensor, n = job.hold_tensor[hold], 0
@@ -673,7 +674,7 @@ def _to_promise(job, state, hold):
     return n
 
 
-@njit(cache=True)
+@kernel
 def _promise(job, state, tensor, n):
     """Write the promises that the odometer shows; False where tiles would not nest."""
     for i in range(n):
@@ -688,7 +689,7 @@ def _promise(job, state, tensor, n):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _turn(job, tensor, n):
     """The next reading of the odometer; False after the last."""
     for i in range(n):
@@ -699,7 +700,7 @@ def _turn(job, tensor, n):
     return False
 
 
-@njit(cache=True)
+@kernel
 def _may_cross(job, state):
     """Whether the next fanout may stand outside a label: the holds below it are placed, promises are kept."""
     g = state[job.ranks]
@@ -716,7 +717,7 @@ def _may_cross(job, state):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _cross(job, state, label):
     """Put the next fanout outside a label."""
     g = state[job.ranks]
@@ -737,7 +738,7 @@ def _cross(job, state, label):
     state[job.ranks] = g + 1
 
 
-@njit(cache=True)
+@kernel
 def _read_words(job, state, i):
     """What the compute takes of a sliding operand over the fanouts between it and the holder."""
     tensor, words = job.read_tensor[i], 1.0
@@ -754,7 +755,7 @@ def _read_words(job, state, i):
 # -- the search ---------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@kernel
 def _keep(job, pool, hashed, layer, count, state, label):
     """Add a label to a layer unless another of its state is as good; drop those that it beats.
 
@@ -792,7 +793,7 @@ def _keep(job, pool, hashed, layer, count, state, label):
     return count + 1
 
 
-@njit(cache=True)
+@kernel
 def _same(job, pool, other, state):
     for i in range(job.state_width):
         if pool.states[other, i] != state[i]:
@@ -800,7 +801,7 @@ def _same(job, pool, other, state):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _try(job, table, pool, hashed, layer, count, state, label, parent, node, limits):
     """Keep a new label if its bounds leave room. Returns the number of labels, or -1 where the pool is full."""
     if not _still_fits(job, state, label):
@@ -810,12 +811,13 @@ def _try(job, table, pool, hashed, layer, count, state, label, parent, node, lim
         return count
     kept = _keep(job, pool, hashed, layer, count, state, label)
     if kept > count:
+        pool.bounds[count] = energy
         pool.parents[count] = parent
         pool.nodes[count] = node
     return kept
 
 
-@njit(cache=True)
+@kernel
 def _copy(job, pool, parent, state, label):
     for i in range(job.state_width):
         state[i] = pool.states[parent, i]
@@ -823,7 +825,7 @@ def _copy(job, pool, parent, state, label):
         label[i] = pool.labels[parent, i]
 
 
-@njit(cache=True)
+@kernel
 def _expand(job, table, pool, hashed, layer, count, parent, state, label, limits):
     """Keep what follows a label by each node. Returns the number of labels, or -1 where the pool is full."""
     _copy(job, pool, parent, state, label)
@@ -859,8 +861,8 @@ def _expand(job, table, pool, hashed, layer, count, parent, state, label, limits
     return count
 
 
-@njit(cache=True)
-def search(jobs, table, spread, steps, pool, hashed, first_layer, limits, costs):
+@entry
+def search(jobs, table, spread, steps, pool, hashed, first_layer, limits, beam, costs):
     """The best nest of a job below the limits, by energy and then cycles.
 
     Args:
@@ -869,6 +871,7 @@ def search(jobs, table, spread, steps, pool, hashed, first_layer, limits, costs)
         spread, steps: The spatial factors and the busy cycles of the compute that they leave.
         first_layer: A number above all layers of earlier searches that used ``hashed``.
         limits: Energy and cycles must be below these.
+        beam: Labels of a layer that are followed, the most promising ones; 0: all (only then is the answer a proof).
         costs: Filled with the energy and cycles found.
 
     Returns:
@@ -896,13 +899,36 @@ def search(jobs, table, spread, steps, pool, hashed, first_layer, limits, costs)
                 if count < 0:
                     return FULL, -1, len(pool.alive), layers
         low, high = high, count
+        if beam > 0:
+            _narrow(job, pool, low, high, beam)
         if low == high:
             return NOTHING, -1, high, layers
     ended, last = _best(job, pool, low, high, state, label, limits, costs)
     return ended, last, high, layers
 
 
-@njit(cache=True)
+@kernel
+def _narrow(job, pool, low, high, beam):
+    """Give up all but the most promising labels of a layer, of each set of holds placed."""
+    done = np.zeros(high - low, np.bool_)
+    for first in range(low, high):
+        if done[first - low] or not pool.alive[first]:
+            continue
+        placed = pool.states[first, job.ranks + 1]
+        bounds, n = np.empty(high - first), 0
+        for i in range(first, high):
+            if pool.alive[i] and pool.states[i, job.ranks + 1] == placed:
+                bounds[n] = pool.bounds[i]
+                done[i - low] = True
+                n += 1
+        if n > beam:
+            worst = np.sort(bounds[:n])[beam - 1]
+            for i in range(first, high):
+                if pool.states[i, job.ranks + 1] == placed and pool.bounds[i] > worst:
+                    pool.alive[i] = False
+
+
+@kernel
 def _best(job, pool, low, high, state, label, limits, costs):
     """Close what is open in the complete labels and take the best."""
     last = -1

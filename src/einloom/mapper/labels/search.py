@@ -29,6 +29,15 @@ ROOM = 1_500_000
 TABLE_CELLS = 3_000_000
 """A larger `kernel.outlook` costs more than it saves."""
 
+EFFORT = 30_000_000
+"""Labels after which a search is broken off with its gap: some minutes."""
+
+BEAM, QUICK_JOBS, QUICK_SHARE = 128, 40, 0.2
+"""For a mapping without proof: labels of a layer that are followed, jobs tried, share of the time that is left."""
+
+LABELS_PER_SECOND = 120_000
+"""At least; keeps one job from overrunning a deadline."""
+
 FIRST_SLACK, LAST_SLACK = 0.01, 1e6
 """Limits of deepening above the best bound: the first, and where it stops to be a limit."""
 
@@ -148,7 +157,7 @@ class Search:
         states = max(int(planned.job["state_width"][0]) for planned in self._plans)
         labels = max(int(planned.job["label_width"][0]) for planned in self._plans)
         return Pool(
-            np.empty((ROOM, states), np.int64), np.empty((ROOM, labels)), np.empty(ROOM, np.int64),
+            np.empty((ROOM, states), np.int64), np.empty((ROOM, labels)), np.empty(ROOM), np.empty(ROOM, np.int64),
             np.empty(ROOM, np.int64), np.empty(ROOM, np.bool_), np.empty(ROOM, np.int64),
         )  # fmt: skip
 
@@ -168,6 +177,7 @@ class Search:
         if not np.isfinite(start):
             return None
         slack, limit, answer = FIRST_SLACK, start, None
+        quick = None if self.deadline is None else self._quickly(below_cycles)
         while answer is None and self.complete:
             self.bound = limit
             limit = start * (1 + slack) if slack < LAST_SLACK else np.inf
@@ -177,7 +187,21 @@ class Search:
             slack *= 2
         if self.complete:
             self.bound = answer.energy if answer else np.inf
-        return answer
+            return answer
+        return min(filter(None, (answer, quick or self._quickly(below_cycles))), default=None, key=lambda a: a.energy)
+
+    def _quickly(self, below_cycles: float) -> Answer | None:
+        """A good mapping without proof: a few labels of the most promising jobs."""
+        started, best = time.monotonic(), None
+        left = 0.0 if self.deadline is None else (self.deadline - started) * QUICK_SHARE
+        for tried, (planned, spread) in enumerate(self._jobs(np.inf, below_cycles)):
+            cap = np.inf if best is None else best.energy * (1 - TIE)
+            late = tried >= QUICK_JOBS or (self.deadline is not None and time.monotonic() - started > left)
+            if planned.energies[spread] >= cap or (best is not None and late):
+                break
+            by_ports = bool(np.isfinite(below_cycles))
+            best = self._search(planned, spread, cap, below_cycles, by_ports, BEAM) or best
+        return best
 
     def front(self) -> Iterator[Answer]:
         """All mappings that no other beats in both energy and cycles, from the least energy to the fewest cycles."""
@@ -254,11 +278,12 @@ class Search:
                 best = found
             tied.append((planned, spread))
         for planned, spread in tied:
+            assert best is not None
             best = self._fastest_of_job(planned, spread, best)
         return best
 
     def _out_of_time(self) -> bool:
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        if self.costed > EFFORT or (self.deadline is not None and time.monotonic() > self.deadline):
             self.complete = False
         return not self.complete
 
@@ -294,7 +319,8 @@ class Search:
         """Tighten the bounds of a plan by the order in which regular holds close."""
         planned.tabled = True
         task = self.task
-        regular = np.array([h for h, t in enumerate(planned.plan.hold_tensor) if not task.tensors.windowed[t]], np.int64)
+        slides = task.tensors.windowed
+        regular = np.array([h for h, t in enumerate(planned.plan.hold_tensor) if not slides[t]], np.int64)
         cells = math.prod(len(divisors(size)) for size in task.sizes) * 2 ** len(regular)
         if not len(regular) or cells > TABLE_CELLS:
             return
@@ -307,19 +333,19 @@ class Search:
         kernel.roots(planned.job, planned.table, self.spreads, self._steps, planned.energies, planned.cycles)
 
     def _search(
-        self, planned: _Planned, spread: int, limit: float, below_cycles: float, by_ports: bool
+        self, planned: _Planned, spread: int, limit: float, below_cycles: float, by_ports: bool, beam: int = 0
     ) -> Answer | None:
         costs, limits = np.zeros(2), np.array([limit, below_cycles])
         pool = self._pool
         planned.job["comparisons"] = planned.job["all_comparisons"] - (0 if by_ports else len(self.task.ports))
         ended, last, made, layers = kernel.search(
             planned.job, planned.table, self.spreads[spread], self._steps[spread], pool, self._table, self._layers,
-            limits, costs,
+            limits, beam, costs,
         )  # fmt: skip
         self._layers += layers
         self.costed += made
         if ended == kernel.FULL:
-            self.complete = False
+            self.complete = self.complete and beam > 0
             return None
         if ended == kernel.NOTHING:
             return None
