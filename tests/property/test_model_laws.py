@@ -84,6 +84,19 @@ def test_the_closed_form_counts_what_the_reference_executes(case):
     assert counted(case) == executed
 
 
+def has_cut_window(case: Case) -> bool:
+    """Whether several ranks, or a multiple of one, index a dimension that a clipped rank is part of."""
+    clipped = set(case.einsum.extents) - set(batch_of(case).even)
+    dims = (dim for access in case.einsum.accesses for dim in access.dims)
+    return any((len(dim) > 1 or abs(dim[0][1]) > 1) and clipped & {var for var, _ in dim} for dim in dims if dim)
+
+
+@law(cases(perfect=False, most=9).filter(has_cut_window), share=2)
+def test_windows_over_clipped_ranks_count_what_the_reference_executes(case):
+    executed = {key: tuple(getattr(c, kind) for kind in KINDS) for key, c in walked(case).counts.items()}
+    assert counted(case) == executed
+
+
 @law(cases())
 def test_steps_operations_and_instances_are_those_of_the_reference(case):
     executed, batch = walked(case), batch_of(case)
@@ -151,7 +164,8 @@ def test_the_output_of_the_reference_is_that_of_the_cascade(case):
 
 @law(cases(), st.data(), share=0.5)
 def test_many_candidates_at_once_count_as_one_by_one(case, data):
-    """Rows: the bounds as drawn, with two loops of one rank swapped, and with any loop made longer."""
+    """Rows: the bounds as drawn, with two loops of one rank swapped, and with any loop made longer; each several times,
+    as equal rows are counted once."""
     drawn = bounds_of(case.nodes)[0]
     if not any(isinstance(node, Loop | Spatial) for node in case.nodes):
         return
@@ -165,6 +179,7 @@ def test_many_candidates_at_once_count_as_one_by_one(case, data):
         else:
             row[i] += 1
         rows.append(row)
+    rows *= data.draw(st.sampled_from((1, 2, 3)))
     structure = structure_of(case.einsum, case.path, case.nodes)
     together = Priced(case.architecture, counts.batch_of(structure, np.array(rows)))
     for i, row in enumerate(rows):

@@ -223,9 +223,9 @@ def _joined(access: Access, variables: Iterable[str]) -> list[_Group]:
     return [(tuple(v for v in variables if v in names), tuple(dims)) for names, dims in groups]
 
 
-def _places(batch: Batch, names: Iterable[str]) -> list[int]:
+def _places(batch: Batch, names: tuple[str, ...]) -> list[int]:
     """Slots of the loops of some variables, outermost first."""
-    return sorted(i for name in names for i in batch.places[name])
+    return batch.once(("places", names), lambda: sorted(i for name in names for i in batch.places[name]))
 
 
 def _chains(batch: Batch, names: tuple[str, ...]) -> Chains:
