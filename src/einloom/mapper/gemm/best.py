@@ -19,12 +19,12 @@ class Best(NamedTuple):
     Attributes:
         points: Rows of (energy, cycles, occupancy of the buffer, of the registers).
         recipes: What each point is made of (see `tables`).
-        count: (points found, rows costed).
+        counts: (points found, rows costed).
     """
 
     points: Array
     recipes: Array
-    count: Array
+    counts: Array
 
 
 @kernel
@@ -87,7 +87,7 @@ def most_cycles(objective: int, points: Array, n: int, energy: float) -> float:
 @kernel
 def _smaller(points: Array, i: int, point: Array) -> bool:
     """Whether ``point`` takes less room than point ``i``, the buffer first."""
-    return point[2] < points[i, 2] or (point[2] == points[i, 2] and point[3] < points[i, 3])
+    return bool(point[2] < points[i, 2] or (point[2] == points[i, 2] and point[3] < points[i, 3]))
 
 
 @kernel

@@ -19,14 +19,19 @@ _COMMON: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 """Kernels make no arrays (they get their space), so arrays need no counting: it halves the time of compiling."""
 
 
+def _compile(function: Callable[..., object], **options: bool) -> object:
+    njit: Any = numba.njit
+    return njit(**_COMMON, **options)(function)
+
+
 def kernel(function: _F) -> _F:
     """``function`` as machine code, to be called from other kernels only."""
-    return cast(_F, numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_COMMON)(function))
+    return cast(_F, _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True))
 
 
 def entry(function: _F) -> _F:
     """``function`` as machine code, to be called from Python."""
-    return cast(_F, numba.njit(cache=True, **_COMMON)(function))
+    return cast(_F, _compile(function, cache=True))
 
 
 @kernel

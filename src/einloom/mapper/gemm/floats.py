@@ -6,10 +6,12 @@ least one, else it would sink into the array. So it is taken in ``ceil(N_a / x)`
 ``w_b w_c``; rank a has no loop below the array. One floating tensor is enough: a second one below it would need loops
 of its own rank, which the first one has as an index.
 
-The buffer holds some of the others *below* (tiles ``u_a u_b`` and ``u_a u_c``, one visit an array tile), and above it
-nothing, one other tensor b (tile ``x u_c``, one visit), or the floating tensor and inside it b (tiles ``X_b u_c`` and
-``x u_c``, 1 and ``ceil(N_b / X_b)`` visits). The registers may hold others as well; one that they do not hold is served
-at every step.
+The buffer holds one or both of the others *below* (tiles ``u_a u_b`` and ``u_a u_c``, one visit an array tile). Of
+both, the outer one, b, may stay over a loop of its rank between them, as far as the floating tensor's register tile
+reaches, where b has one instance (a share of an instance has no gaps) and is not in the registers (then it floats as
+well: not searched; it takes registers larger than the buffer). *Above* stands nothing, one other tensor b (tile
+``x u_c``, one visit), or the floating tensor and inside it b (tiles ``X_b u_c`` and ``x u_c``, 1 and
+``ceil(N_b / X_b)`` visits). The registers may hold others as well; one that they do not hold is served at every step.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ from einloom.mapper.gemm.tables import (
     HELD,
     INNERMOST,
     LOOSE,
-    NO_HOLDER,
     PLACED,
+    REACH,
     REGISTERED,
     REGISTERS,
     SERVED,
@@ -71,12 +73,13 @@ class Floating(NamedTuple):
 
 
 @kernel
-def place(t: Tables, row: int, tiles: Tiles, x: int, visits: Array) -> float:
+def place(t: Tables, row: int, tiles: Tiles, x: int, reach: Array, visits: Array) -> float:
     """Visits of each tensor's buffer tile under one row of ``floating_buffers``; returns what the tiles take.
 
     Args:
         tiles: Of the rank that the floating tensor ignores ``least`` are the instances, ``visits`` those of ``x``.
         x: Its tile at the register hold.
+        reach: Largest tile of each rank at the register hold where a loop of it runs below, outside the array.
         visits: Filled; 0 where the buffer does not hold a tensor.
 
     Returns:
@@ -103,9 +106,19 @@ def place(t: Tables, row: int, tiles: Tiles, x: int, visits: Array) -> float:
         if visits[above] == 0:
             return math.inf
         taken += wide * outer.tile(t, above, tiles, visits[above])
-    elif own != NO_HOLDER:
+    first, limit = t.floating_buffers[row, 4], math.inf
+    if own == TWICE:
         visits[a] = v[a]
-        taken += t.width[BUFFER, a] * u[0] * u[1] * u[2] / u[a]
+        wide = t.width[BUFFER, a] * (u[0] * u[1] * u[2] / u[a])
+        if first >= 0:
+            limit = (t.capacity[BUFFER] / tiles.batch - taken) / (wide / u[first])
+        else:
+            taken += wide
+    if first >= 0:
+        between = outer.fewest_visits(t, first, tiles, min(limit, float(reach[first])))
+        visits[first] = between if between else v[first]
+        if own == TWICE:
+            taken += wide / u[first] * outer.tile(t, first, tiles, visits[first])
     taken *= tiles.batch
     return taken if taken <= t.capacity[BUFFER] else math.inf
 
@@ -138,15 +151,16 @@ def _list_places(t: Tables, a: int, low: Array, fewest: Array, most: Array, scra
     copy(low, u)
     u[a] = 1
     tiles = loose(t, u, most, scratch)
+    scratch.ranks[REACH, :] = int(min(t.capacity[REGISTERS] // t.width[REGISTERS, a], 2.0**62))
     n = 0
     for hold in range(len(t.floating_buffers)):
-        if t.floating_buffers[hold, 0] != a or place(t, hold, tiles, low[a], visits) == math.inf:
+        if t.floating_buffers[hold, 0] != a or place(t, hold, tiles, low[a], scratch.ranks[REACH], visits) == math.inf:
             continue
         own, below = t.floating_buffers[hold, 2], t.floating_buffers[hold, 3]
         scratch.relaxed[n, 0] = hold
         for r in range(3):  # a tile that follows the array's (or ``x``) is visited as often
             follows = (below >> r) & 1 or (r == a and own == TWICE)
-            scratch.relaxed[n, 1 + r] = fewest[r] if follows else visits[r]
+            scratch.relaxed[n, 1 + r] = min(fewest[r], visits[r]) if follows else visits[r]
         n += 1
     return n
 
@@ -189,7 +203,7 @@ def _least_beside(
 def _filled(t: Tables, r: int, w: int, s: int) -> float:
     """Energy of a tensor that is held in the registers inside the floating one, with bound ``w`` of its own rank."""
     fills = ceil_div(t.extent[r], w)
-    return t.in_registers[r] + t.fill[r] * fills - t.first[r] * min(s, fills)
+    return float(t.in_registers[r] + t.fill[r] * fills - t.first[r] * min(s, fills))
 
 
 @entry
@@ -206,7 +220,7 @@ def search_floating(
     for vector in range(len(t.vectors)):
         s = t.vectors[vector]
         cycles = max(least[2], t.steps[vector] * t.step_cycles)
-        if not may_improve(objective, best.points, best.count[0], least[1], cycles):
+        if not may_improve(objective, best.points, best.counts[0], least[1], cycles):
             break
         across = ceil_div(t.extent[a], s[a])  # array tiles of rank a
         if (t.perfect and across % v[a]) or ceil_div(across, ceil_div(across, v[a])) != v[a]:
@@ -237,7 +251,7 @@ def _worth(
         if t.floating_registers[row, 0] == a:
             instances = (s[t.floating_registers[row, 2]], s[t.floating_registers[row, 3]])
             here = _least_beside(t, objective, row, instances, between, v, n, scratch)
-            if may_improve(objective, best.points, best.count[0], here[1], here[2]):
+            if may_improve(objective, best.points, best.counts[0], here[1], here[2]):
                 return True
     return False
 
@@ -269,7 +283,7 @@ def _search_around(
     taken += t.width[REGISTERS, q] if others > 1 else 0.0
     if taken > t.capacity[REGISTERS]:
         return
-    best.count[1] += 1
+    best.counts[1] += 1
     batch_steps = t.batch_steps[row.vector]
     served, held, visits = scratch.ranks[SERVED], scratch.ranks[HELD], scratch.ranks[PLACED]
     _serve(t, holds, row, innermost, served)
@@ -279,10 +293,12 @@ def _search_around(
     cycles = max(work, inner.port_cycles(t, held, served, row.steps, batch_steps))
     for i in range(row.options):
         price = energy + outer.total(t, 0, scratch.relaxed[i, 1:], served) + t.leak_pj * cycles
-        if not may_improve(objective, best.points, best.count[0], price, cycles):
+        if not may_improve(objective, best.points, best.counts[0], price, cycles):
             continue
         hold = scratch.relaxed[i, 0]
-        room = place(t, hold, Tiles(row.u, row.v, row.u, row.v, t.batch_tile[row.vector]), row.x, visits)
+        _reach(t, holds, row, scratch.ranks[REACH])
+        tiles = Tiles(row.u, row.v, row.u, row.v, t.batch_tile[row.vector])
+        room = place(t, hold, tiles, row.x, scratch.ranks[REACH], visits)
         if room == math.inf:
             continue
         point, recipe = scratch.point, scratch.recipe
@@ -293,7 +309,19 @@ def _search_around(
         recipe[ABOVE], recipe[INNERMOST] = row.v[a], innermost
         copy(row.w, recipe[TILE:])
         copy(visits, recipe[BUFFER_VISITS:])
-        best.count[0] = offer(objective, best.points, best.recipes, best.count[0], point, recipe)
+        best.counts[0] = offer(objective, best.points, best.recipes, best.counts[0], point, recipe)
+
+
+@kernel
+def _reach(t: Tables, holds: int, row: Floating, reach: Array) -> None:
+    """How far the floating tensor's register tile may reach in each rank of one instance whose tensor the registers do
+    not hold; else not at all."""
+    a, others = t.floating_registers[holds, 0], t.floating_registers[holds, 1]
+    p, q = t.floating_registers[holds, 2], t.floating_registers[holds, 3]
+    room = t.capacity[REGISTERS] - (t.width[REGISTERS, p] if others else 0.0)
+    for i, r, other in ((0, p, q), (1, q, p)):
+        alone = row.s[r] == 1 and others <= i
+        reach[r] = int(min(room // (t.width[REGISTERS, a] * row.w[other]), 2.0**62)) if alone else 0
 
 
 @kernel
@@ -324,4 +352,4 @@ def _inside(t: Tables, holds: int, row: Floating, innermost: int) -> float:
         energy += t.in_registers[q] + t.fill[q] * ceil_div(t.extent[q], innermost) - t.first[q] * first
     else:
         energy += t.past_registers[q]
-    return energy
+    return float(energy)

@@ -20,7 +20,7 @@ def fits(t: Tables, row: int, w: Array) -> bool:
     held, a, b, c = t.register_orders[row]
     if (held == 0 and w[a] > 1) or (held < 2 and w[b] > 1) or (held < 3 and w[c] > 1):
         return False
-    return occupied(t, row, w) <= t.capacity[REGISTERS]
+    return bool(occupied(t, row, w) <= t.capacity[REGISTERS])
 
 
 @kernel

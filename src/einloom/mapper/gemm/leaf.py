@@ -96,7 +96,7 @@ def tighten(
     scratch: Scratch,
 ) -> Bounds:  # fmt: skip
     """`least_cost` again, with the spatial vectors that are fast enough to improve one by one, if they are few."""
-    limit = most_cycles(objective, best.points, best.count[0], least[1])
+    limit = most_cycles(objective, best.points, best.counts[0], least[1])
     inside, steps = math.inf, math.inf
     w_low, w_high = scratch.ranks[W_LOW], scratch.ranks[W_HIGH]
     for row in range(len(t.vectors)):
@@ -130,7 +130,7 @@ def search_leaf(t: Tables, objective: int, low: Array, high: Array, v: Array, be
         s = t.vectors[vector]
         cycles = max(t.steps[vector] * t.step_cycles, outer_cycles)
         least = t.base_pj + outer_energy + t.leak_pj * cycles
-        if not may_improve(objective, best.points, best.count[0], least, cycles):
+        if not may_improve(objective, best.points, best.counts[0], least, cycles):
             break  # vectors stand in the order of their steps
         possible = True
         for r in range(3):
@@ -139,7 +139,7 @@ def search_leaf(t: Tables, objective: int, low: Array, high: Array, v: Array, be
         if not possible:
             continue
         inside = inner.least_energy_on(t, w_low, w_high, w, s)
-        if may_improve(objective, best.points, best.count[0], least + inside, cycles):
+        if may_improve(objective, best.points, best.counts[0], least + inside, cycles):
             u, steps = scratch.ranks[U], scratch.steps
             row = Row(vector, s, w, u, v, steps, t.base_pj + outer_energy, outer_cycles)
             _search_bounds(t, objective, row, inside, best, scratch)
@@ -176,13 +176,13 @@ def _search_bounds(t: Tables, objective: int, row: Row, inside: float, best: Bes
 def _worth(t: Tables, objective: int, row: Row, inside: float, cycles: float, best: Best) -> bool:
     """Whether a row may improve with ``inside`` below the array and at least ``cycles``."""
     energy = row.energy + inside + t.leak_pj * cycles
-    return may_improve(objective, best.points, best.count[0], energy, cycles)
+    return may_improve(objective, best.points, best.counts[0], energy, cycles)
 
 
 @kernel
 def _search_holds(t: Tables, objective: int, row: Row, best: Best, scratch: Scratch) -> None:
     """All orders of holds for one row."""
-    best.count[1] += 1
+    best.counts[1] += 1
     n = -1
     batch_steps = t.batch_steps[row.vector]
     work = row.steps[0] * row.steps[1] * row.steps[2] * batch_steps * t.step_cycles
@@ -218,4 +218,4 @@ def _offer(
     recipe[FAMILY], recipe[VECTOR], recipe[BUFFERED], recipe[REGISTERED] = 0, row.vector, option[0], order
     copy(row.w, recipe[TILE:])
     copy(option[1:], recipe[BUFFER_VISITS:])
-    best.count[0] = offer(objective, best.points, best.recipes, best.count[0], point, recipe)
+    best.counts[0] = offer(objective, best.points, best.recipes, best.counts[0], point, recipe)

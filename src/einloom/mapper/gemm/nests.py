@@ -54,10 +54,12 @@ def _floating(problem: Problem, recipe: Sequence[int]) -> list[Step]:
     t = problem.tables
     w, visits = recipe[TILE : TILE + 3], recipe[BUFFER_VISITS : BUFFER_VISITS + 3]
     v = _array_visits(problem, recipe)
-    a, above, own, below = t.floating_buffers[recipe[BUFFERED]].tolist()
+    a, above, own, below, first = t.floating_buffers[recipe[BUFFERED]].tolist()
     _, others, p, q = t.floating_registers[recipe[REGISTERED]].tolist()
     outside = [v[r] for r in range(3)]
     outside[a] = recipe[ABOVE]
+    if first >= 0:
+        outside[first] = visits[first]
     steps: list[Step] = []
     if above >= 0:
         outside[above] = visits[above] if own == TOGETHER else 1
@@ -70,7 +72,9 @@ def _floating(problem: Problem, recipe: Sequence[int]) -> list[Step]:
     if own not in (NO_HOLDER, TOGETHER):
         steps.append(("buffer", a, 0))
     steps += [("registers", a, 0), ("loop", a, math.ceil(v[a] / outside[a]))]
-    steps += [("buffer", r, 0) for r in range(3) if below >> r & 1]
+    if first >= 0:
+        steps += [("buffer", first, 0), ("loop", first, math.ceil(v[first] / outside[first]))]
+    steps += [("buffer", r, 0) for r in range(3) if below >> r & 1 and r != first]
     steps.append(("array", 0, 0))
     if others == 0:
         return [*steps, ("loop", p, w[p]), ("loop", q, w[q])]

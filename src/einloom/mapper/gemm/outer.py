@@ -30,7 +30,7 @@ class Tiles(NamedTuple):
     Attributes:
         least: Smallest array tile of each rank.
         visits: Its visits.
-        unit, count: Buffer tiles are multiples of ``unit``, of which a rank has ``count``: the array tile and its
+        unit, pieces: Buffer tiles are multiples of ``unit``, of which a rank has ``pieces``: the array tile and its
             visits; for a bound, any integer (1 and the rank).
         batch: Batch points side by side.
     """
@@ -38,7 +38,7 @@ class Tiles(NamedTuple):
     least: Array
     visits: Array
     unit: Array
-    count: Array
+    pieces: Array
     batch: float
 
 
@@ -56,16 +56,16 @@ def fewest_visits(t: Tables, r: int, tiles: Tiles, limit: float) -> int:
         return 1
     if t.perfect:
         for i in range(t.start[r], t.start[r + 1]):
-            if t.least[i] <= limit and tiles.count[r] % t.visits[i] == 0:
+            if t.least[i] <= limit and tiles.pieces[r] % t.visits[i] == 0:
                 return int(t.visits[i])
         return 0
-    return ceil_div(tiles.count[r], int(limit) // tiles.unit[r])
+    return ceil_div(tiles.pieces[r], int(limit) // tiles.unit[r])
 
 
 @kernel
 def tile(t: Tables, r: int, tiles: Tiles, visits: int) -> int:
     """The smallest buffer tile of ``visits`` visits."""
-    return max(tiles.least[r], min(t.extent[r], ceil_div(tiles.count[r], visits) * tiles.unit[r]))
+    return int(max(tiles.least[r], min(t.extent[r], ceil_div(tiles.pieces[r], visits) * tiles.unit[r])))
 
 
 @kernel
@@ -108,7 +108,7 @@ def _list_edge(t: Tables, row: int, tiles: Tiles, room: float, options: Array, n
         return n
     last = 0
     for i in range(t.start[b], t.start[b + 1]):
-        visits, count = t.visits[i], tiles.count[b]
+        visits, count = t.visits[i], tiles.pieces[b]
         if visits < fewest:
             continue
         if visits > tiles.visits[b]:

@@ -34,12 +34,12 @@ class Queue(NamedTuple):
     Attributes:
         keys: Lower bounds (score, energy, cycles) of each node.
         boxes: (family, first and last class of each rank) of each node.
-        count: (nodes in the queue, nodes taken out so far).
+        counts: (nodes in the queue, nodes taken out so far).
     """
 
     keys: Array
     boxes: Array
-    count: Array
+    counts: Array
 
 
 @kernel
@@ -47,7 +47,7 @@ def _before(queue: Queue, i: int, j: int) -> bool:
     """Whether node ``i`` comes out before node ``j``: the smaller score, then energy, then cycles."""
     for k in range(3):
         if queue.keys[i, k] != queue.keys[j, k]:
-            return queue.keys[i, k] < queue.keys[j, k]
+            return bool(queue.keys[i, k] < queue.keys[j, k])
     return False
 
 
@@ -65,8 +65,8 @@ def _swap(queue: Queue, i: int, j: int) -> None:
 
 @kernel
 def push(queue: Queue, key: Bounds, box: Array) -> None:
-    i = queue.count[0]
-    queue.count[0] += 1
+    i = queue.counts[0]
+    queue.counts[0] += 1
     queue.keys[i, 0], queue.keys[i, 1], queue.keys[i, 2] = key
     copy(box, queue.boxes[i])
     while i > 0 and _before(queue, i, (i - 1) // 2):
@@ -79,9 +79,9 @@ def _pop(queue: Queue, box: Array) -> Bounds:
     """Take out the first node: its box goes to ``box``."""
     key = (queue.keys[0, 0], queue.keys[0, 1], queue.keys[0, 2])
     copy(queue.boxes[0], box)
-    queue.count[0] -= 1
-    queue.count[1] += 1
-    n = queue.count[0]
+    queue.counts[0] -= 1
+    queue.counts[1] += 1
+    n = queue.counts[0]
     _swap(queue, 0, n)
     i = 0
     while True:
@@ -113,7 +113,7 @@ def bound(t: Tables, objective: int, box: Array, best: Best, scratch: Scratch) -
     if box[0]:
         return least_floating(t, objective, box[0] - 1, low, high, fewest, most, scratch)
     least = least_cost(t, objective, low, high, fewest, most, scratch)
-    if objective != ENERGY and may_improve(objective, best.points, best.count[0], least[1], least[2]):
+    if objective != ENERGY and may_improve(objective, best.points, best.counts[0], least[1], least[2]):
         return tighten(t, objective, low, high, fewest, most, least, best, scratch)
     return least
 
@@ -165,17 +165,17 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
         to be searched before the next call; else `MORE`.
     """
     box, lower, upper = scratch.boxes[0], scratch.boxes[1], scratch.boxes[2]
-    if queue.count[1] == 0:
+    if queue.counts[1] == 0:
         _open(t, objective, queue, best, scratch)
     for _ in range(nodes):
-        if queue.count[0] == 0:
+        if queue.counts[0] == 0:
             return DONE
-        dive = queue.count[1] % DIVE == 0
+        dive = queue.counts[1] % DIVE == 0
         key = _pop(queue, box)
-        while may_improve(objective, best.points, best.count[0], key[1], key[2]) and _promises(objective, key, best):
+        while may_improve(objective, best.points, best.counts[0], key[1], key[2]) and _promises(objective, key, best):
             if objective != ENERGY:
                 key = bound(t, objective, box, best, scratch)
-                if not may_improve(objective, best.points, best.count[0], key[1], key[2]):
+                if not may_improve(objective, best.points, best.counts[0], key[1], key[2]):
                     break
             rank = _widest(t, box)
             if rank < 0:
@@ -188,10 +188,10 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
             if first > second:
                 lower, upper = upper, lower
                 first, second = second, first
-            if may_improve(objective, best.points, best.count[0], second[1], second[2]):
+            if may_improve(objective, best.points, best.counts[0], second[1], second[2]):
                 push(queue, second, upper)
             if not dive:
-                if may_improve(objective, best.points, best.count[0], first[1], first[2]):
+                if may_improve(objective, best.points, best.counts[0], first[1], first[2]):
                     push(queue, first, lower)
                 break
             key, box, lower = first, lower, box
@@ -201,6 +201,6 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
 @kernel
 def _promises(objective: int, key: Bounds, best: Best) -> bool:
     """Whether the score alone (tighter than energy times cycles) leaves room."""
-    if best.count[0] == 0 or len(best.points) > 1:
+    if best.counts[0] == 0 or len(best.points) > 1:
         return True
     return key[0] <= score(objective, best.points[0, 0], best.points[0, 1]) * (1 + 1e-12)

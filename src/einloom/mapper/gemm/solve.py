@@ -80,7 +80,7 @@ class _Search:
                 return True
             if reason == LEAF:
                 self._search_leaf()
-            if deadline is not None and time.monotonic() > deadline and self._best.count[0]:
+            if deadline is not None and time.monotonic() > deadline and self._best.counts[0]:
                 return False
             self._grow()
 
@@ -97,18 +97,18 @@ class _Search:
     def _grow(self) -> None:
         """Room for the nodes of one more call: each, diving, may leave one a split."""
         room = len(self._queue.keys)
-        if self._queue.count[0] + NODES * 100 > room:
+        if self._queue.counts[0] + NODES * 100 > room:
             keys, boxes = np.zeros((2 * room + NODES * 100, 3)), np.zeros((2 * room + NODES * 100, 7), np.int64)
             keys[:room], boxes[:room] = self._queue.keys, self._queue.boxes
-            self._queue = Queue(keys, boxes, self._queue.count)
+            self._queue = Queue(keys, boxes, self._queue.counts)
 
     def bound(self) -> float:
         """A lower bound of the objective over all that is open."""
         return float(self._queue.keys[0, 0])
 
     def found(self) -> tuple[Array, Array, int]:
-        n = int(self._best.count[0])
-        return self._best.points[:n], self._best.recipes[:n], int(self._best.count[1])
+        n = int(self._best.counts[0])
+        return self._best.points[:n], self._best.recipes[:n], int(self._best.counts[1])
 
 
 def _candidates(problem: Problem, objective: int, points: Array, recipes: Array) -> tuple[Candidate, ...]:
@@ -130,4 +130,4 @@ def space_size(problem: Problem) -> int:
     t = problem.tables
     tiles = math.prod(n * (n + 1) // 2 for n in np.diff(t.start).tolist())
     ordinary = len(t.buffer_orders) * len(t.register_orders)
-    return len(t.vectors) * tiles * (ordinary + len(t.floating_buffers) * len(t.floating_registers) // 3)
+    return len(t.vectors) * int(tiles) * (ordinary + len(t.floating_buffers) * len(t.floating_registers) // 3)

@@ -49,7 +49,7 @@ class Tables(NamedTuple):
         register_limits: (row of the order, largest bound of each rank): the corners of what fits. Shape ``(, 4)``.
         floating_registers: (floating tensor, how many others, the others in order). Shape ``(, 4)``.
         floating_buffers: (floating tensor, tensor above it or -1, where the buffer holds the floating tensor itself,
-            set of tensors below it). Shape ``(, 4)``.
+            set of tensors below it, the outer one of two below it or -1). Shape ``(, 5)``.
         held, bare: `prices.OuterPrices`. Shape ``(rows, 3, 3)``.
         fill, first, in_registers, past_registers, register_ports: `prices.RegisterPrices`.
         base_pj: Energy of the operations.
@@ -111,13 +111,13 @@ class Scratch(NamedTuple):
     boxes: Array
 
 
-LOW, HIGH, FEWEST, MOST, W_LOW, W_HIGH, W, S, U, SERVED, HELD, NUMBERS, LOOSE, PLACED, ONES = range(15)
+LOW, HIGH, FEWEST, MOST, W_LOW, W_HIGH, W, S, U, SERVED, HELD, NUMBERS, LOOSE, PLACED, ONES, REACH = range(16)
 """Rows of `Scratch.ranks`."""
 
 
 def scratch_for(tables: Tables) -> Scratch:
     longest = int(np.diff(tables.start).max())
-    ranks = np.zeros((15, 3), np.int64)
+    ranks = np.zeros((16, 3), np.int64)
     ranks[ONES] = 1
     bounds = 4 if tables.perfect else int(tables.extent.max()) // 4 + 4 * longest
     return Scratch(
@@ -197,7 +197,7 @@ def floating_registers(must: frozenset[int], may: frozenset[int]) -> Array:
 
 
 def floating_buffers(must: frozenset[int], may: frozenset[int]) -> Array:
-    """Buffer holds around a floating tensor, as rows of `Tables.floating_buffers`. Shape ``(, 4)``.
+    """Buffer holds around a floating tensor, as rows of `Tables.floating_buffers`. Shape ``(, 5)``.
 
     At least one stands below it (else the tensor sinks into the array: an ordinary nest). The buffer's own hold of
     the floating tensor right outside that of the registers never pays, so it stands there only where it must.
@@ -206,10 +206,10 @@ def floating_buffers(must: frozenset[int], may: frozenset[int]) -> Array:
     for a in range(3):
         b, c = (r for r in range(3) if r != a)
         own = (NO_HOLDER, TWICE) if a in must else (NO_HOLDER,)
-        choices = [(-1, where, tail) for where in own for tail in ((b,), (c,), (b, c))]
+        choices = [(-1, where, tail) for where in own for tail in ((b,), (c,), (b, c), (c, b))]
         choices += [(s, where, (r,)) for where in (*own, TOGETHER) for s, r in ((b, c), (c, b))]
         for above, where, tail in choices:
             chosen = frozenset(tail) | ({above} - {-1}) | (set() if where == NO_HOLDER else {a})
             if must <= chosen <= may:
-                rows.append((a, above, where, sum(1 << r for r in tail)))
-    return np.array(rows, dtype=np.int64).reshape(-1, 4)
+                rows.append((a, above, where, sum(1 << r for r in tail), tail[0] if len(tail) > 1 else -1))
+    return np.array(rows, dtype=np.int64).reshape(-1, 5)
