@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from einloom.arch.tree import Architecture
 from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Problem, SpecError
-from einloom.mapper import Mapped, Mapper, has_auto
+from einloom.mapper import Mapped, Mapper, combined_front, has_auto, least_product, proven
+from einloom.mapper.found import Objective, split_objective
 from einloom.mappings import Nest, resolved
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.result import EinsumResult, Evaluation, Front
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from einloom.search.progress import Progress
     from einloom.search.result import StudyResult
 
-Objective = Literal["energy", "latency", "edp", "pareto"]
 Bounds = Literal["clipped", "perfect"]
 
 
@@ -70,7 +70,7 @@ class Design:
 
     def map(
         self,
-        objective: Objective = "energy",
+        objective: str = "energy",
         bounds: Bounds = "clipped",
         deadline_s: float | None = None,
         reuse: bool = True,
@@ -79,34 +79,47 @@ class Design:
         """The best mapping of every Einsum; a nest that the design gives is kept, its ``auto`` bounds filled in.
 
         Args:
-            objective: ``"pareto"`` gives the latency-energy front of the whole design.
+            objective: ``"energy"``, ``"latency"``, ``"edp"`` (of the whole design: the product of its totals);
+                ``"pareto"`` gives its latency-energy front, ``"pareto:GLB"`` with the occupancy of that memory.
             bounds: ``"perfect"`` allows only bounds that multiply to the size of each rank.
             deadline_s: Time for each Einsum; past it the best mapping found is given with its proven gap.
             reuse: Map equal Einsums once.
             progress: Told (Einsum, number done, number in all).
 
         Raises:
-            MappingError: No legal mapping, with the reason.
+            MappingError: No legal mapping, with the reason and its place; or no such objective.
         """
-        mapper = Mapper(self.architecture, objective, perfect=bounds == "perfect", deadline_s=deadline_s, reuse=reuse)
         todo = list(self.einsums())
-        mapped: list[tuple[str, Mapped]] = []
+        fronts = objective == "edp" and len(todo) > 1  # the best product of totals is not the sum of best products
+        asked = "pareto" if fronts else objective
+        mapper = Mapper(self.architecture, asked, perfect=bounds == "perfect", deadline_s=deadline_s, reuse=reuse)
+        mapped: dict[str, tuple[EinsumResult, ...]] = {}
         for done, (key, cascade, einsum) in enumerate(todo):
             if progress:
                 progress(key, done, len(todo))
-            mapped.append((key, self._mapped(mapper, key, cascade, einsum)))
-        if objective == "pareto":
-            fronts = {key: found.results for key, found in mapped}
-            return Front(tuple(self._total(chosen) for chosen in combined_front(fronts)))
-        return self._total({key: found.results[0] for key, found in mapped})
+            mapped[key] = self._mapped(mapper, key, cascade, einsum).results
+        base, memory = split_objective(objective)
+        if base == "pareto":
+            points = (self._total(chosen, mapped, base) for chosen in combined_front(mapped, memory))
+            return Front(tuple(points), memory)
+        chosen = least_product(mapped) if fronts else {key: results[0] for key, results in mapped.items()}
+        return self._total(chosen, mapped, base)
 
-    def _total(self, results: Mapping[str, EinsumResult]) -> Evaluation:
-        return total(self.name, self.architecture, self.workload.repeat, results)
+    def _total(
+        self, chosen: Mapping[str, EinsumResult], mapped: Mapping[str, Sequence[EinsumResult]], objective: Objective
+    ) -> Evaluation:
+        """Totals of one choice among ``mapped``, with what is proven of it."""
+        whole = total(self.name, self.architecture, self.workload.repeat, chosen)
+        found = proven(chosen, mapped, objective)
+        return replace(whole, proof=found.proof, gap=found.gap, space=found.space)
 
     def _mapped(self, mapper: Mapper, key: str, cascade: Cascade, einsum: SizedEinsum) -> Mapped:
         plan = self.loaded.mapping
         if plan is None or (key not in plan.nests and not plan.tree):
-            return mapper.map(einsum, cascade.repeat)
+            try:
+                return mapper.map(einsum, cascade.repeat)
+            except MappingError as error:
+                raise self.loaded.on_architecture(error) from None
         try:
             nest = self._nest(key, cascade, einsum, keep_auto=True)
             if has_auto(nest.nodes):
@@ -138,23 +151,6 @@ class Design:
         numbers: dict[str, Fraction | int] = {**cascade.ranks, **{var.upper(): n for var, n in extents.items()}}
         numbers |= plan.parameters
         return replace(nest, nodes=resolved(nest.nodes, numbers, keep_auto=keep_auto))
-
-
-def combined_front(fronts: Mapping[str, Sequence[EinsumResult]]) -> list[dict[str, EinsumResult]]:
-    """One choice an Einsum, so that no other choice has both fewer total cycles and less total energy."""
-    points: list[tuple[float, float, dict[str, EinsumResult]]] = [(0.0, 0.0, {})]
-    for key, results in fronts.items():
-        joined = [
-            (cycles + r.cycles * r.repeat, energy + r.energy_pj * r.repeat, {**chosen, key: r})
-            for cycles, energy, chosen in points
-            for r in results
-        ]
-        joined.sort(key=lambda point: point[:2])
-        points = []
-        for point in joined:
-            if not points or point[1] < points[-1][1]:
-                points.append(point)
-    return [chosen for _, _, chosen in points]
 
 
 def load(

@@ -5,10 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from einloom.errors import MappingError
 from einloom.mappings import Nodes
 
 Objective = Literal["energy", "latency", "edp", "pareto"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
+
+OCCUPANCY = "pareto:"
+"""With the name of a memory: the front over latency, energy and the occupancy of that memory."""
+
+
+def split_objective(objective: str) -> tuple[Objective, str | None]:
+    """What the searches minimize, and the memory whose occupancy is a third objective.
+
+    Raises:
+        MappingError: There is no such objective.
+    """
+    if objective.startswith(OCCUPANCY) and objective != OCCUPANCY:
+        return "pareto", objective[len(OCCUPANCY) :]
+    for known in get_args(Objective):
+        if objective == known:
+            return known, None
+    raise MappingError(f"'{objective}' is no objective", f"one of: {', '.join(OBJECTIVES)}, {OCCUPANCY}MEMORY")
 
 
 def key_of(objective: Objective, energy_pj: float, cycles: float) -> tuple[float, float]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Compute, Fanout, Level, Memory, Share
-from einloom.errors import MappingError, Problem
+from einloom.errors import MappingError
 from einloom.mapper.compulsory import gap_to_compulsory
-from einloom.mapper.found import Found, Objective
-from einloom.mapper.nothing import nothing_fits, too_small
+from einloom.mapper.explain import explain
+from einloom.mapper.found import Found, key_of, split_objective
+from einloom.mapper.fronts import nondominated
+from einloom.mapper.nothing import cannot_execute, excluded, not_found, too_small
+from einloom.mapper.occupancy import Results, sweep
 from einloom.mapper.partial import fill
 from einloom.mapper.routes import answer
 from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
@@ -19,6 +23,8 @@ from einloom.model.evaluate import evaluate_nest
 from einloom.model.result import EinsumResult
 from einloom.model.structure import applies
 from einloom.workloads.sized import SizedEinsum
+
+FILLED = "the bounds left to the mapper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +42,49 @@ class Mapped:
     costed: int
 
 
+@dataclass(frozen=True, slots=True)
+class _OnPath:
+    """What one path of levels has to offer: ``results`` are the candidates found, evaluated."""
+
+    path: tuple[Level, ...]
+    found: Found
+    space: str
+    results: Results
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether a part of the declared space was searched only."""
+        return self.space.startswith("narrowed")
+
+
 class Mapper:
     """Maps Einsums on one architecture and remembers what it mapped.
 
     Args:
-        objective: ``energy``, ``latency``, ``edp``, or ``pareto`` for the latency-energy front.
+        objective: ``energy``, ``latency``, ``edp``, or ``pareto`` for the latency-energy front, ``pareto:GLB`` for the
+            front over latency, energy and the occupancy of that memory.
         perfect: Only bounds that multiply to the size of each rank.
         deadline_s: Seconds for one Einsum; past it the best found so far is given with its gap.
         reuse: Equal Einsums are mapped once.
+
+    Raises:
+        MappingError: No such objective, or no memory of that name.
     """
 
     def __init__(
-        self, architecture: Architecture, objective: Objective = "energy", perfect: bool = False,
+        self, architecture: Architecture, objective: str = "energy", perfect: bool = False,
         deadline_s: float | None = None, reuse: bool = True,
     ) -> None:  # fmt: skip
         self._architecture = architecture
-        self._objective: Objective = objective
+        self._objective, self._memory = split_objective(objective)
         self._perfect = perfect
         self._deadline_s = deadline_s
         self._reuse = reuse
         self._known: dict[object, tuple[SizedEinsum, Mapped]] = {}
+        memories = [memory.name for memory in architecture.memories()]
+        if self._memory is not None and self._memory not in memories:
+            raise MappingError(f"objective {objective}: no memory of {architecture.name} is named '{self._memory}'",
+                               f"memories: {', '.join(memories)}")  # fmt: skip
 
     def map(self, einsum: SizedEinsum, repeat: int = 1) -> Mapped:
         """The best mappings of ``einsum``.
@@ -85,71 +114,111 @@ class Mapper:
         """
         flat = einsum.flattened(nest.flatten) if nest.flatten else einsum
         path = check(flat, self._architecture, nest.nodes, open_bounds=True)
-        found = fill(flat, self._architecture, path, nest.nodes, self._objective)
-        if not found.front:
-            raise MappingError(too_small(flat, found.smallest))
-        results = [
-            replace(
-                evaluate_nest(einsum, self._architecture, Nest(candidate.nodes, nest.flatten), repeat=repeat),
-                proof="optimal",
-            )
-            for candidate in found.front
-        ]
-        return Mapped(tuple(results), "the bounds left to the mapper", found.costed)
+
+        def search(machine: Architecture, levels: tuple[Level, ...], _: float | None) -> tuple[Found, Results]:
+            found = fill(flat, machine, levels, nest.nodes, self._objective)
+            nests = (Nest(candidate.nodes, nest.flatten) for candidate in found.front)
+            return found, [evaluate_nest(einsum, self._architecture, filled, repeat=repeat) for filled in nests]
+
+        if self._memory is None:
+            found, results = search(self._architecture, path, None)
+        else:
+            found, results = sweep(search, self._architecture, path, flat, self._memory, self._deadline_s)
+        if not results:
+            raise MappingError(too_small(flat, nest.nodes, found.smallest))
+        return self._explained(flat, [_OnPath(path, found, FILLED, results)])
 
     def _search(self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules) -> Mapped:
-        best: list[EinsumResult] = []
-        texts, costed = [], 0
-        paths = self._paths(flat)
-        for path in paths:
-            answered = answer(
-                self._architecture, path, flat, rules, self._objective, self._perfect, self._deadline_s
+        start, paths = time.monotonic(), self._paths(flat, rules)
+        offers: list[_OnPath] = []
+        for turn, path in enumerate(paths):
+            left = self._deadline_s
+            if left is not None:  # the time that is left, in equal parts
+                left = max(0.0, left - (time.monotonic() - start)) / (len(paths) - turn)
+            offers.append(self._offer(einsum, flat, rules, path, left))
+        if not any(offer.results for offer in offers):
+            smallest = {name: least for offer in offers for name, least in offer.found.smallest.items()}
+            raise MappingError(not_found(flat, smallest, all(offer.found.complete for offer in offers)))
+        return self._explained(flat, offers)
+
+    def _offer(
+        self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules, path: tuple[Level, ...], left: float | None
+    ) -> _OnPath:
+        """The best mappings on one path, evaluated."""
+        spaces: dict[str, None] = {}
+
+        def search(machine: Architecture, levels: tuple[Level, ...], seconds: float | None) -> tuple[Found, Results]:
+            answered = answer(machine, levels, flat, rules, self._objective, self._perfect, seconds)
+            spaces[answered.space] = None
+            nests = (Nest(_without_ones(candidate.nodes), rules.flatten) for candidate in answered.found.front)
+            return answered.found, [evaluate_nest(einsum, self._architecture, nest) for nest in nests]
+
+        if self._memory is None:
+            found, results = search(self._architecture, path, left)
+        else:
+            found, results = sweep(search, self._architecture, path, flat, self._memory, left)
+        return _OnPath(path, found, "; ".join(sorted(spaces, reverse=True)), results)
+
+    def _explained(self, flat: SizedEinsum, offers: list[_OnPath]) -> Mapped:
+        """The best of all paths, with what is proven and known of each."""
+        space = "; ".join(dict.fromkeys(offer.space for offer in offers))
+        candidates = sum(offer.found.candidates for offer in offers)
+        costed = sum(offer.found.costed for offer in offers)
+        results = []
+        for result in self._select([result for offer in offers for result in offer.results]):
+            gap = max(self._gap(offer, flat, result) for offer in offers)
+            searched = explain(
+                self._architecture, self._architecture.path_to(result.binding), flat, _nodes(result), result,
+                self._objective, candidates, costed,
             )  # fmt: skip
-            found = answered.found
-            texts.append(answered.space)
-            costed += found.costed
-            for candidate in found.front:
-                result = evaluate_nest(einsum, self._architecture, Nest(_without_ones(candidate.nodes), rules.flatten))
-                best.append(
-                    replace(
-                        result,
-                        proof="optimal" if found.complete else "gap",
-                        gap=self._gap(found, path, flat, result),
-                        space=answered.space,
-                    )
-                )
-        if not best:
-            raise MappingError(nothing_fits(flat, paths, rules))
-        return Mapped(_select(best, self._objective), "; ".join(dict.fromkeys(texts)), costed)
+            proof = "gap" if gap else "optimal"
+            results.append(replace(result, proof=proof, gap=gap, space=space, search=searched))
+        return Mapped(tuple(results), space, costed)
 
-    def _gap(self, found: Found, path: tuple[Level, ...], einsum: SizedEinsum, result: EinsumResult) -> float:
-        """How far the result is from the best, at most: by the bound where the search stopped or the compulsory one."""
-        if found.complete:
+    def _gap(self, offer: _OnPath, einsum: SizedEinsum, result: EinsumResult) -> float:
+        """How far the result is above what a path may still hold, at most: 1 - bound / value."""
+        if offer.found.complete and not offer.narrowed:
             return 0.0
-        if self._objective == "pareto":
-            return gap_to_compulsory(self._architecture, path, einsum, result, self._objective)
-        return max(0.0, 1 - found.bound / found.front[0].key[0])
+        compulsory = gap_to_compulsory(self._architecture, offer.path, einsum, result, self._objective)
+        if self._objective == "pareto" or offer.narrowed:
+            return compulsory
+        value = key_of(self._objective, result.energy_pj, float(result.cycles))[0]
+        return min(compulsory, max(0.0, 1 - offer.found.bound / value)) if value else 0.0
 
-    def _paths(self, einsum: SizedEinsum) -> list[tuple[Level, ...]]:
-        """Paths whose compute can cost every operator."""
-        missing: dict[str, str] = {}
-        paths = []
+    def _select(self, results: Results) -> Results:
+        """The best of all bindings, or their common front; ties go to the least occupancy, outermost memory first."""
+        results = sorted(results, key=lambda r: [memory.occupancy for memory in r.memories.values()])
+        if self._objective != "pareto":
+            return [min(results, key=lambda r: key_of(self._objective, r.energy_pj, float(r.cycles)))]
+        return nondominated(results, lambda r: (float(r.cycles), r.energy_pj, self._occupancy(r)))
+
+    def _occupancy(self, result: EinsumResult) -> float:
+        """Of the memory that is an objective; 0 where there is none."""
+        held = None if self._memory is None else result.memories.get(self._memory)
+        return float(held.occupancy) if held else 0.0
+
+    def _paths(self, einsum: SizedEinsum, rules: EinsumRules) -> list[tuple[Level, ...]]:
+        """Paths whose compute can cost every operator and whose memories can hold what they must.
+
+        Raises:
+            MappingError: There is none, with every reason.
+        """
+        able, unable = [], []
         for path in self._architecture.paths():
             compute = path[-1]
             assert isinstance(compute, Compute)
             lacks = [op for op in einsum.operations() if compute.operator_energy_pj(op) is None]
             if lacks:
-                missing[compute.name] = ", ".join(lacks)
+                alone = len(self._architecture.computes()) == 1
+                unable.append(cannot_execute(einsum, compute, lacks, alone))
             else:
-                paths.append(path)
-        if not paths:
-            listed = "; ".join(f"{name} lacks {lacks}" for name, lacks in missing.items())
-            raise MappingError(
-                Problem(
-                    f"no compute can execute {einsum.name}: {listed}", "give the operator an energy: `energy: {..}`"
-                )
-            )
-        return paths
+                able.append(path)
+        if not able:
+            raise MappingError(unable)
+        reasons = [excluded(einsum, path, rules) for path in able]
+        if all(reasons):
+            raise MappingError(list(dict.fromkeys(problem for found in reasons for problem in found)))
+        return [path for path, found in zip(able, reasons, strict=True) if not found]
 
     def _renamed(
         self, result: EinsumResult, model: SizedEinsum, flat: SizedEinsum, einsum: SizedEinsum, rules: EinsumRules,
@@ -160,7 +229,7 @@ class Mapper:
         tensors = {a.tensor: b.tensor for a, b in zip(model.accesses, flat.accesses, strict=True)}
         nodes = _rename(_nodes(result), variables, tensors)
         renamed = evaluate_nest(einsum, self._architecture, Nest(nodes, rules.flatten), repeat=repeat)
-        return replace(renamed, proof=result.proof, gap=result.gap, space=result.space)
+        return replace(renamed, proof=result.proof, gap=result.gap, space=result.space, search=result.search)
 
 
 def _without_ones(nodes: Nodes) -> Nodes:
@@ -211,19 +280,3 @@ def _switches(level: Level) -> tuple[Share, ...]:
     if isinstance(level, Fanout):
         return level.multicast, level.reduce
     return (level.double_buffered,) if isinstance(level, Memory) else ()
-
-
-def _select(results: list[EinsumResult], objective: Objective) -> tuple[EinsumResult, ...]:
-    """The best of all bindings, or their common front."""
-    if objective != "pareto":
-        keys = {
-            "energy": lambda r: (r.energy_pj, r.cycles),
-            "latency": lambda r: (r.cycles, r.energy_pj),
-            "edp": lambda r: (r.energy_pj * r.cycles, r.energy_pj),
-        }
-        return (min(results, key=keys[objective]),)
-    front: list[EinsumResult] = []
-    for result in sorted(results, key=lambda r: (r.cycles, r.energy_pj)):
-        if not front or result.energy_pj < front[-1].energy_pj:
-            front.append(result)
-    return tuple(front)

@@ -1,68 +1,157 @@
 """Why no mapping is legal: which constraint excludes what, by how much, and the smallest change that helps.
 
-With all bounds at one every tile is one element, and nothing can be smaller: a mapping exists exactly where one element
-of every tensor that a memory must hold fits in it.
+With all bounds at one every tile is one element (a rank that may not be split: all of it), and nothing can be smaller:
+a mapping exists exactly where the least tiles of all tensors that a memory must hold fit in it. Problems carry the
+level and the key at fault as their path; who read the file adds the line.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from einloom.arch.rules import EinsumRules
-from einloom.arch.tree import Level, Memory
+from einloom.arch.tree import Compute, Fanout, Level, Memory
 from einloom.errors import Problem
+from einloom.mappings import Hold, Nodes
 from einloom.model.structure import applies
 from einloom.workloads.sized import SizedEinsum
 
 
-def nothing_fits(einsum: SizedEinsum, paths: Sequence[tuple[Level, ...]], rules: EinsumRules) -> list[Problem]:
-    """One problem for each memory that cannot hold one element of each tensor that it must hold."""
-    problems = {}
-    for path in paths:
-        for level in path:
-            if isinstance(level, Memory) and level.name not in problems:
-                needs = _needs(einsum, level, path, rules)
-                if sum(needs.values()) > level.capacity.value:
-                    problems[level.name] = _problem(einsum, level, needs)
-    return list(problems.values()) or [
-        Problem(f"no mapping of {einsum.name} was found here", "raise the deadline, or check `only` and the capacities")
+def cannot_execute(einsum: SizedEinsum, compute: Compute, missing: Sequence[str], alone: bool) -> Problem:
+    """A compute without an energy for some operators; ``alone``: there is no other."""
+    operations = einsum.operations()
+    counted = ", ".join(f"{operator} ({operations[operator]:,} times)" for operator in missing)
+    entries = ", ".join(f"{operator}: 0.1 pJ" for operator in missing)
+    known = ", ".join(compute.energy_pj) or "none"
+    return Problem(
+        f"no compute can execute {einsum.name}: {compute.name} lacks {counted}",
+        f"add to its `energy:`, for example {{{entries}}}{'' if alone else ', or do so at another compute'}; "
+        f"operators it knows: {known}",
+        (compute.name, "energy"),
+    )
+
+
+def excluded(einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules) -> list[Problem]:
+    """What excludes every mapping on a path; empty where the tiles of the smallest mapping fit."""
+    problems = []
+    for level in path:
+        if isinstance(level, Memory):
+            if level is path[0]:
+                problems += _refused(einsum, level, rules)
+            needs = _needs(einsum, level, path, rules)
+            if sum(needs.values()) > level.capacity.value:
+                problems.append(_too_small(einsum, level, needs, whole=level is path[0]))
+    return problems
+
+
+def not_found(einsum: SizedEinsum, smallest: Mapping[str, tuple[float, float]], complete: bool) -> list[Problem]:
+    """Nothing was found although single elements fit.
+
+    Args:
+        smallest: For each memory that excluded a whole choice of holders: (least bits or words needed, capacity).
+        complete: Whether the search ended before its deadline.
+    """
+    if not complete:
+        return [Problem(f"no mapping of {einsum.name} was found within the deadline", "give more time: `--deadline`")]
+    return [
+        Problem(
+            f"no mapping of {einsum.name} fits: the least tiles need {_amount(needed)} in {name}, "
+            f"it holds {_amount(capacity)}",
+            f"raise the capacity of {name} to {_amount(needed)}, or hold fewer tensors there",
+            (name, "capacity"),
+        )
+        for name, (needed, capacity) in smallest.items()
+    ] or [Problem(f"no mapping of {einsum.name} can be counted here", "give bounds that divide: `--bounds perfect`")]
+
+
+def too_small(einsum: SizedEinsum, nodes: Nodes, smallest: Mapping[str, tuple[float, float]]) -> list[Problem]:
+    """Memories that the tiles of a given nest overflow whatever its open bounds, each at its first hold node."""
+    held = {node.memory: at for at, node in reversed(list(enumerate(nodes))) if isinstance(node, Hold)}
+    return [
+        Problem(
+            f"no `auto` bounds of {einsum.name} fit: the least tiles need {_amount(needed)} in {name}, "
+            f"it holds {_amount(capacity)}",
+            f"lower the given bounds inside this hold, raise the capacity to {_amount(needed)}, or hold fewer tensors",
+            (held[name],) if name in held else (),
+        )
+        for name, (needed, capacity) in smallest.items()
+    ] or [
+        Problem(
+            f"no `auto` bounds of {einsum.name} fit all memories and axes at once",
+            "lower a given bound, or write `auto` for it",
+        )
     ]
 
 
-def too_small(einsum: SizedEinsum, smallest: Mapping[str, tuple[float, float]]) -> list[Problem]:
-    """One problem for each memory that the tiles of a given nest overflow whatever its open bounds."""
+def _refused(einsum: SizedEinsum, outermost: Memory, rules: EinsumRules) -> list[Problem]:
+    """Tensors that the outermost memory, where every one starts and ends, may not hold."""
+    tensors = dict.fromkeys(access.tensor for access in einsum.accesses)
+    refused = [tensor for tensor in tensors if not rules.holding(outermost.name).allows(tensor)]
+    if not refused:
+        return []
+    key = "holds" if outermost.holds is not None else "may_hold"
     return [
         Problem(
-            f"no mapping of {einsum.name} fits: {name} holds {capacity:.0f} and the smallest tiles need {needed:.0f}",
-            "lower the given bounds inside its hold, raise the capacity, or hold fewer tensors",
+            f"no mapping of {einsum.name} is legal: {outermost.name} may not hold {', '.join(refused)}, and the "
+            "mapper starts every tensor in the outermost memory",
+            f"add {', '.join(refused)} to its `{key}`, or leave `{key}` out",
+            (outermost.name, key),
         )
-        for name, (needed, capacity) in smallest.items()
-    ] or [Problem(f"no mapping of {einsum.name} is legal here", "check `only`, `holds` and the capacities")]
+    ]
 
 
-def _needs(
-    einsum: SizedEinsum, memory: Memory, path: tuple[Level, ...], rules: EinsumRules
-) -> dict[str, Fraction]:
-    """What one element of each tensor takes that the memory must hold (the outermost holds all, whole)."""
-    outermost = memory == path[0]
+def _needs(einsum: SizedEinsum, memory: Memory, path: tuple[Level, ...], rules: EinsumRules) -> dict[str, Fraction]:
+    """What the least tile takes of each tensor that the memory must hold (the outermost holds all, whole)."""
+    outermost = memory is path[0]
+    least = einsum if outermost else replace(einsum, extents=_least_extents(einsum, memory, path, rules))
     needs: dict[str, Fraction] = {}
     for access in einsum.accesses:
         if outermost or access.tensor in rules.holding(memory.name).must:
             width = Fraction(1) if memory.capacity.in_words else access.bits
             copies = 2 if applies(memory.double_buffered, einsum, access.tensor) else 1
-            elements = einsum.size(access) if outermost else 1
-            needs[access.tensor] = needs.get(access.tensor, Fraction(0)) + width * copies * elements
+            needs[access.tensor] = needs.get(access.tensor, Fraction(0)) + width * copies * least.size(access)
     return needs
 
 
-def _problem(einsum: SizedEinsum, memory: Memory, needs: Mapping[str, Fraction]) -> Problem:
-    unit = "words" if memory.capacity.in_words else "bits"
-    least = float(sum(needs.values()))
-    listed = ", ".join(f"{tensor} {float(need):g}" for tensor, need in needs.items())
-    largest = max(needs, key=lambda tensor: needs[tensor])
+def _least_extents(einsum: SizedEinsum, memory: Memory, path: tuple[Level, ...], rules: EinsumRules) -> dict[str, int]:
+    """One iteration of each rank, but of those that may not be split what the axes above leave."""
+    above = [level for level in path[: path.index(memory)] if isinstance(level, Fanout)]
+    extents = dict.fromkeys(einsum.extents, 1)
+    for var in rules.whole & extents.keys():
+        shared = math.prod(
+            size for fanout in above for axis, size in fanout.axes.items() if rules.axis_allows(fanout.name, axis, var)
+        )
+        extents[var] = -(-einsum.extents[var] // shared)
+    return extents
+
+
+def _too_small(einsum: SizedEinsum, memory: Memory, needs: Mapping[str, Fraction], whole: bool) -> Problem:
+    unit, short = ("words", "words") if memory.capacity.in_words else ("bits", "b")
+    least, capacity = sum(needs.values(), Fraction(0)), memory.capacity.value
+    tiles = ("the whole " if whole else "the least tiles of ") + _and(list(needs))
+    listed = f" ({', '.join(f'{tensor} {_amount(need)}' for tensor, need in needs.items())})" if len(needs) > 1 else ""
+    hints = [f"raise it to {_amount(least)} {short}"]
+    if not whole:
+        enough = [tensor for tensor, need in needs.items() if least - need <= capacity]
+        hints += [f"let it not hold {tensor}" for tensor in enough] or ["let it hold fewer tensors"]
+    if memory.double_buffered is not False:
+        hints.append("switch off `double_buffered`")
     return Problem(
-        f"no mapping of {einsum.name} fits: {memory.name} must hold {', '.join(needs)}, which takes {least:g} {unit} "
-        f"at least ({listed}); it holds {float(memory.capacity.value):g}",
-        f"raise its capacity to {least:g} {unit}, or do not make it hold {largest}",
+        f"no mapping of {einsum.name} fits: {memory.name} must hold {tiles}, {_amount(least)} {unit}{listed}; "
+        f"it holds {_amount(capacity)}",
+        ", or ".join(hints),
+        (memory.name, "capacity"),
     )
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _amount(value: Fraction | float) -> str:
+    """Whole where it is, rounded up to a tenth where not: what is typed in must be enough."""
+    whole = round(value)
+    return str(whole) if math.isclose(value, whole, rel_tol=1e-12) else f"{math.ceil(float(value) * 10) / 10:.1f}"

@@ -65,6 +65,8 @@ def _explained(priced: Priced, nest: Nest, repeat: int) -> EinsumResult:
                 _number(priced.port_cycles[level]),
                 float(priced.memory_energy_pj[level][0]),
                 _tensors(priced, level),
+                _number(priced.occupancy(level)),
+                "words" if priced.memory(level).capacity.in_words else "bits",
             )
             for level in priced.memories
         },

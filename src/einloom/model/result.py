@@ -23,11 +23,18 @@ class TensorCounts:
 
 @dataclass(frozen=True, slots=True)
 class MemoryResult:
-    """One memory: cycles that its busiest port is occupied, energy, counts by tensor."""
+    """One memory: cycles that its busiest port is occupied, energy, counts by tensor.
+
+    Attributes:
+        occupancy: What one instance holds at a time, in
+        occupancy_unit: ``bits``; or ``words`` where the capacity is in words of no fixed width.
+    """
 
     busy_cycles: Number
     energy_pj: float
     tensors: Mapping[str, TensorCounts]
+    occupancy: Number = 0
+    occupancy_unit: str = "bits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,54 @@ class ComputeResult:
     energy_pj: float
     instances: int
     instances_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A resource that the best mapping uses up: what keeps it from being better.
+
+    Attributes:
+        what: ``compute`` or ``bandwidth`` (busy in every cycle of the busiest resource), ``capacity`` (some tile
+            that is not its whole tensor cannot be doubled), ``fanout`` (all instances are used).
+        where: Name of the level.
+        used, limit: In ``unit``.
+    """
+
+    what: str
+    where: str
+    used: Number
+    limit: Number
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What the mapper knows of one Einsum beside its mapping.
+
+    Attributes:
+        candidates: Mappings in the space, as its search counts them.
+        costed: Candidates that the bounds did not exclude.
+        least_energy_pj, least_cycles: Compulsory: what no mapping at all can avoid.
+        distance: Objective of the mapping / that of the compulsory bound - 1; None where the bound is 0.
+        binds: What the mapping uses up.
+    """
+
+    candidates: int
+    costed: int
+    least_energy_pj: float
+    least_cycles: Number
+    distance: float | None
+    binds: tuple[Limit, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the value of ``search`` in the JSON of an Einsum."""
+        return {
+            "candidates": self.candidates,
+            "costed": self.costed,
+            "compulsory": {"energy_pj": self.least_energy_pj, "cycles": self.least_cycles},
+            "distance": self.distance,
+            "binds": [asdict(limit) for limit in self.binds],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +110,7 @@ class EinsumResult:
         useful_cycles: Instance-cycles of the compute that did work.
         proof, gap: What the mapper proved; None when the mapping was given.
         space: The map space within which it proved that, in words.
+        search: What else the mapper knows; None when the mapping was given.
         notes: What counting has to say (dense guards, flattened windows, padding).
     """
 
@@ -75,6 +131,7 @@ class EinsumResult:
     proof: str | None = None
     gap: float = 0.0
     space: str | None = None
+    search: Searched | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -99,6 +156,7 @@ class EinsumResult:
             "flatten": {k: list(v) for k, v in self.flatten.items()},
             "memories": {
                 name: {"busy_cycles": m.busy_cycles, "energy_pj": m.energy_pj,
+                       "occupancy": m.occupancy, "occupancy_unit": m.occupancy_unit,
                        "tensors": {tensor: asdict(c) for tensor, c in m.tensors.items()}}
                 for name, m in self.memories.items()
             },
@@ -112,6 +170,7 @@ class EinsumResult:
             "proof": self.proof,
             "gap": self.gap,
             "space": self.space,
+            "search": None if self.search is None else self.search.to_dict(),
             "notes": list(self.notes),
         }  # fmt: skip
 
@@ -126,6 +185,8 @@ class Evaluation:
         utilization: Useful instance-cycles / (instances x cycles), by compute.
         bound_by: The resource that bounds most of the cycles.
         proof: ``"optimal"`` or ``"gap"`` when mapped, None when the mapping was given.
+        gap: How far, at most, the objective is above that of the best mapping: 1 - bound / value.
+        space: The map spaces to which the proof refers, in words.
         einsums: By name, for one copy each.
         energy_pj_by: Total energy by memory, compute, ``links`` and ``leakage``.
     """
@@ -143,6 +204,12 @@ class Evaluation:
     repeat: int
     einsums: Mapping[str, EinsumResult]
     energy_pj_by: Mapping[str, float]
+    space: str | None = None
+
+    def occupancy(self, memory: str) -> Number:
+        """The most that one instance of a memory holds at a time."""
+        found = (e.memories[memory].occupancy for e in self.einsums.values() if memory in e.memories)
+        return max(found, default=0)
 
     @property
     def power_w(self) -> float:
@@ -175,6 +242,7 @@ class Evaluation:
             "bound_by": self.bound_by,
             "proof": self.proof,
             "gap": self.gap,
+            "space": self.space,
             "repeat": self.repeat,
             "mapping": {name: einsum.nest_data for name, einsum in self.einsums.items()},
             "einsums": {name: einsum.to_dict() for name, einsum in self.einsums.items()},
@@ -204,10 +272,23 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The latency-energy front of a design, sorted by cycles."""
+    """The latency-energy front of a design, sorted by cycles.
+
+    Attributes:
+        points: Each with its mappings.
+        memory: The memory whose occupancy is the third objective; None: there are two.
+    """
 
     points: tuple[Evaluation, ...]
+    memory: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the JSON object of ``einloom map --objective pareto --json``."""
-        return {"version": 1, "front": [point.to_dict() for point in self.points]}
+        return {"version": 1, "front": [{**point.to_dict(), **self._occupancy(point)} for point in self.points]}
+
+    def _occupancy(self, point: Evaluation) -> dict[str, Any]:
+        if self.memory is None:
+            return {}
+        units = {e.memories[self.memory].occupancy_unit for e in point.einsums.values() if self.memory in e.memories}
+        unit = units.pop() if units else "bits"
+        return {"occupancy": {"memory": self.memory, "used": point.occupancy(self.memory), "unit": unit}}

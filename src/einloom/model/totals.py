@@ -10,7 +10,7 @@ from einloom.model.result import EinsumResult, Evaluation, Number
 
 
 def total(design: str, architecture: Architecture, repeat: int, einsums: Mapping[str, EinsumResult]) -> Evaluation:
-    """Totals over Einsums that run one after the other.
+    """Totals over Einsums that run one after the other; what is proven of them, the mapper adds.
 
     Args:
         repeat: Of a workload of one cascade, for the report; copies are taken from each Einsum's own ``repeat``.
@@ -31,7 +31,6 @@ def total(design: str, architecture: Architecture, repeat: int, einsums: Mapping
         by["links"] += einsum.links_energy_pj * einsum.repeat
         by["leakage"] += einsum.leakage_pj * einsum.repeat
         bound[einsum.bound_by] += einsum.cycles * einsum.repeat
-    proofs = {einsum.proof for einsum in einsums.values()}
     return Evaluation(
         design=design,
         cycles=_number(cycles),
@@ -43,8 +42,8 @@ def total(design: str, architecture: Architecture, repeat: int, einsums: Mapping
             name: work / (architecture.instances(name) * cycles) if cycles else 0.0 for name, work in useful.items()
         },
         bound_by=max(bound, key=lambda name: bound[name]) if bound else "",
-        proof=None if None in proofs else "gap" if "gap" in proofs else "optimal",
-        gap=max((einsum.gap for einsum in einsums.values()), default=0.0),
+        proof=None,
+        gap=0.0,
         repeat=repeat,
         einsums=dict(einsums),
         energy_pj_by={name: float(energy) for name, energy in by.items() if energy or name in ("links", "leakage")},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from pathlib import PurePath
 from typing import Any
@@ -13,8 +13,8 @@ from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Path, Problem, SpecError
 from einloom.mappings import MappingPlan
 from einloom.spec import overrides
-from einloom.spec.architecture import load_architecture, unknown_names
-from einloom.spec.document import Document, Strict, read, show, suggest, validate
+from einloom.spec.architecture import level_paths, load_architecture, unknown_names
+from einloom.spec.document import Document, Strict, at, read, show, suggest, validate
 from einloom.spec.mapping import load_mapping
 from einloom.spec.workload import load_workload
 from einloom.workloads import Workload
@@ -51,6 +51,7 @@ class LoadedDesign:
         workload, architecture: As loaded.
         mapping: None when the file gives none.
         mapping_part: Where the mapping stands, to say where a nest is illegal.
+        architecture_part: Where the architecture stands, to say what excludes every mapping.
         files: Text of every file that was read, by name.
     """
 
@@ -59,6 +60,7 @@ class LoadedDesign:
     architecture: Architecture
     mapping: MappingPlan | None
     mapping_part: Part | None
+    architecture_part: Part
     files: Mapping[str, str]
 
     def relocated(self, error: MappingError, einsum: str) -> EinloomError:
@@ -71,6 +73,21 @@ class LoadedDesign:
             data = data.get(key) if isinstance(data, dict) else None
         below = (*path, "nodes") if isinstance(data, dict) else path
         return MappingError([document.locate(p.below(*(below if p.path else path))) for p in error.problems])
+
+    def on_architecture(self, error: MappingError) -> MappingError:
+        """An error of the mapper, whose paths are (level, key), with file and line; in a template its own line."""
+        document, path = self.architecture_part.document, self.architecture_part.path
+        data = at(document.data, path)
+        where = level_paths(data, path)
+
+        def located(problem: Problem) -> Problem:
+            if not problem.path:
+                return problem
+            level, *key = problem.path
+            place = (*where[level], *key) if level in where else (*path, "template")
+            return document.locate(replace(problem, path=place))
+
+        return MappingError([located(problem) for problem in error.problems])
 
 
 def load_design(
@@ -143,6 +160,7 @@ class _Loader:
             architecture[0],
             mapping[0] if mapping else None,
             mapping[1] if mapping else None,
+            architecture[1],
             dict(self._used),
         )
 
