@@ -44,7 +44,7 @@ def main() -> int:
 def run(args: argparse.Namespace, solver: compare.Solver, cases, verbose: bool = False) -> int:
     """Cases that are wrong; a summary is printed."""
     count = wrong = above = failed = skipped = sequences = nests = 0
-    start, mapping = time.process_time(), 0.0
+    mapping, slowest = 0.0, (0.0, "")
     kind = args.kind
     for name, case, answer in cases:
         kind, count, sequences, nests = name.split()[0], count + 1, sequences + answer.sequences, nests + answer.nests
@@ -57,6 +57,7 @@ def run(args: argparse.Namespace, solver: compare.Solver, cases, verbose: bool =
             failed += 1
             verdict = compare.Verdict((traceback.format_exc(limit=-4),))
         mapping += time.process_time() - begin
+        slowest = max(slowest, (time.process_time() - begin, name))
         skipped += verdict.skipped
         wrong += bool(verdict.wrong)
         above += bool(verdict.above) and not verdict.wrong
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace, solver: compare.Solver, cases, verbose: bool =
             print(f"above {name}\n{case}", *verdict.above, sep="\n  ", flush=True)
     print(f"{kind}: {count} cases ({skipped} not taken), {sequences} sequences, {nests} nests")
     print(f"  {wrong} wrong ({failed} crashed), {above} above the best clipped nest")
-    print(f"  CPU s of the solver {mapping:.1f}, in all {time.process_time() - start:.1f}", flush=True)
+    print(f"  CPU s of the solver {mapping:.1f}, at most {slowest[0]:.1f} ({slowest[1]})", flush=True)
     return int(wrong > 0)
 
 
