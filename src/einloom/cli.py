@@ -18,7 +18,7 @@ import click
 
 from einloom.errors import EinloomError, Problem, SpecError
 
-OBJECTIVES = ("energy", "latency", "edp", "pareto")
+OBJECTIVES = ("energy", "latency", "edp", "pareto", "pareto:MEMORY")
 LISTS = ("templates", "architectures", "workloads", "designs", "components", "operators")
 
 Settings = tuple[str, ...]
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stopped() -> int:
-    click.echo("stopped; what was finished is kept, the same command continues", err=True)
+    click.echo("stopped", err=True)
     return 130
 
 
@@ -96,21 +96,25 @@ def evaluate(design: str, mapping: str | None, settings: Settings, as_json: bool
 
 @cli.command("map")
 @click.argument("design")
-@click.option("--objective", type=click.Choice(OBJECTIVES), default="energy", show_default=True)
+@click.option(
+    "--objective", metavar=f"[{'|'.join(OBJECTIVES)}]", default="energy", show_default=True,
+    callback=lambda _context, _option, value: _objective(value),
+    help="What is minimized; pareto: the latency-energy front, with the occupancy of a memory where one is named.",
+)  # fmt: skip
 @click.option("--bounds", type=click.Choice(["clipped", "perfect"]), default="clipped", show_default=True)
 @click.option("--deadline", metavar="TIME", help="Time for each Einsum, e.g. 10s; past it: the best found and its gap.")
 @click.option("--no-cache", is_flag=True, help="Map equal Einsums one by one.")
 @set_option
 @json_option
 def map_(
-    design: str, objective: Any, bounds: Any, deadline: str | None, no_cache: bool, settings: Settings, as_json: bool
+    design: str, objective: str, bounds: Any, deadline: str | None, no_cache: bool, settings: Settings, as_json: bool
 ) -> None:
     """Find the best mapping of DESIGN, Einsum by Einsum."""
     from einloom.api import load
 
     seconds = None if deadline is None else _seconds(deadline)
     loaded = load(design, set=_settings(settings))
-    with _mapping_progress() as progress:
+    with _mapping_progress(shown=not as_json and sys.stderr.isatty()) as progress:
         result = loaded.map(objective, bounds, deadline_s=seconds, reuse=not no_cache, progress=progress)
     _show(result.to_dict(), as_json)
 
@@ -133,7 +137,11 @@ def explore(search: str, workers: int, new: bool, dry_run: bool, as_json: bool) 
         dry = estimate(plan, build, workers=workers)
         _print(dry_run_table(dry)) if not as_json else _print_json(dry.to_dict())
         return
-    result = api.explore(search, workers=workers, new=new)
+    try:
+        result = api.explore(search, workers=workers, new=new)
+    except KeyboardInterrupt:
+        click.echo("what was finished is kept, the same command continues", err=True)
+        raise
     _print(study_table(result)) if not as_json else _print_json(result.to_dict())
 
 
@@ -193,6 +201,14 @@ def _settings(texts: Settings) -> dict[str, Any]:
     return dict(parse_setting(text) for text in texts)
 
 
+def _objective(text: str) -> str:
+    """One of `OBJECTIVES`; whether there is that memory, the design says."""
+    head, colon, memory = text.partition(":")
+    if head not in OBJECTIVES or (colon and (head != "pareto" or not memory)):
+        raise click.BadParameter(f"'{text}' is not one of {', '.join(OBJECTIVES)}", param_hint="--objective")
+    return text
+
+
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min)?\s*", text)
     if match is None:
@@ -230,17 +246,22 @@ def _print_json(data: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _mapping_progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar on stderr while Einsums are mapped; nothing where nobody looks."""
-    if not sys.stderr.isatty():
+def _mapping_progress(shown: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar on stderr while Einsums are mapped: which, and how many are done."""
+    if not shown:
         yield None
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("mapping", total=None)
-        yield lambda name, done, total: bar.update(task, description=f"mapping {name}", completed=done, total=total)
+    columns = TextColumn("mapping {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def progress(name: str, done: int, total: int) -> None:
+            bar.update(task, description=name, completed=done, total=total, refresh=True)
+
+        yield progress
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def cannot_execute(einsum: SizedEinsum, compute: Compute, missing: Sequence[str]
     """A compute without an energy for some operators; ``alone``: there is no other."""
     operations = einsum.operations()
     counted = ", ".join(f"{operator} ({operations[operator]:,} times)" for operator in missing)
-    entries = ", ".join(f"{operator}: 0.1 pJ" for operator in missing)
+    entries = ", ".join(f"{operator}: 0.1 pJ" for operator in _least_missing(compute, missing))
     known = ", ".join(compute.energy_pj) or "none"
     return Problem(
         f"no compute can execute {einsum.name}: {compute.name} lacks {counted}",
@@ -32,6 +32,13 @@ def cannot_execute(einsum: SizedEinsum, compute: Compute, missing: Sequence[str]
         f"operators it knows: {known}",
         (compute.name, "energy"),
     )
+
+
+def _least_missing(compute: Compute, missing: Sequence[str]) -> list[str]:
+    """What to add: of a `mac`, which is a `mul` and an `add`, the half that is not there."""
+    halves = {"mul": "add", "add": "mul"}
+    half = next((other for one, other in halves.items() if one in compute.energy_pj), "mac")
+    return [half if operator == "mac" else operator for operator in missing]
 
 
 def excluded(einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules) -> list[Problem]:

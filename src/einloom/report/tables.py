@@ -150,8 +150,9 @@ def _duration(seconds: float) -> str:
 
 
 def evaluation_tables(result: Mapping[str, Any]) -> list[Grid]:
-    """An evaluated design (the JSON object of ``evaluate`` and ``map``): totals, Einsums, memories."""
-    return [_totals(result), _einsums(result), _memories(result)]
+    """An evaluated design (the JSON object of ``evaluate`` and ``map``): totals, Einsums, memories, the search."""
+    searched = {name: entry for name, entry in result.get("einsums", {}).items() if entry.get("search")}
+    return [_totals(result), _einsums(result), _memories(result), *([_searches(searched)] if searched else [])]
 
 
 def evaluation_table(result: Mapping[str, Any]) -> RenderableType:
@@ -177,8 +178,7 @@ def _totals(result: Mapping[str, Any]) -> Grid:
         ("bound by", str(result.get("bound_by") or "-")),
     ]
     if result.get("proof"):
-        gap = f", gap {_percent(result['gap'])}" if result.get("gap") else ""
-        rows.append(("proof", f"{result['proof']}{gap}"))
+        rows.append(("proof", f"{_proof(result)} in {result['space']}" if result.get("space") else _proof(result)))
     if result.get("repeat", 1) != 1:
         rows.append(("repeat", f"{result['repeat']} (totals are for all, Einsums for one)"))
     return Grid(str(result.get("design", "")), ("", "total"), tuple(rows))
@@ -200,8 +200,6 @@ def _einsums(result: Mapping[str, Any]) -> Grid:
     )
     header = ("Einsum", "compute", "latency [cycles]", f"energy [{unit}]", "utilization [%]", "bound by")
     notes = [f"{name}: {note}" for name, entry in einsums.items() for note in entry.get("notes", ())]
-    spaces = {name: entry.get("space") or "" for name, entry in einsums.items()}
-    notes += [f"{name}: map space {text}" for name, text in spaces.items() if text.startswith("narrowed")]
     return Grid("", header, rows, "; ".join(notes))
 
 
@@ -231,17 +229,72 @@ def _memories(result: Mapping[str, Any]) -> Grid:
     return Grid("", header, rows)
 
 
+def _searches(einsums: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """How each mapping was found: its proof, the space, the distance to what nothing avoids, what it uses up."""
+    rows = tuple(
+        (
+            name,
+            _proof(entry),
+            _large(entry["search"]["candidates"]),
+            _large(entry["search"]["costed"]),
+            _percent(entry["search"]["distance"]),
+            ", ".join(_limit(limit) for limit in entry["search"]["binds"]),
+        )
+        for name, entry in einsums.items()
+    )
+    by_space: dict[str, list[str]] = {}
+    for name, entry in einsums.items():
+        by_space.setdefault(entry.get("space") or "", []).append(name)
+    note = "; ".join(
+        f"map space{'' if len(by_space) == 1 else ' of ' + ', '.join(names)}: {space}"
+        for space, names in by_space.items()
+        if space
+    )
+    header = ("Einsum", "proof", "candidates", "costed", "above compulsory [%]", "what binds")
+    return Grid("", header, rows, note)
+
+
+def _proof(entry: Mapping[str, Any]) -> str:
+    return f"gap {_percent(entry.get('gap') or 0.0)}" if entry["proof"] == "gap" else str(entry["proof"])
+
+
+def _limit(limit: Mapping[str, Any]) -> str:
+    """One resource that is used up: how much of it, where that is not all."""
+    text = f"{limit['where']} {limit['what']}"
+    if limit["what"] == "capacity":
+        unit, size = ("KiB", 8192) if limit["unit"] == "bits" and limit["limit"] >= 8192 else (limit["unit"], 1)
+        return f"{text} {number(limit['used'] / size)}/{number(limit['limit'] / size)} {unit}"
+    return f"{text} {limit['used']}/{limit['limit']}" if limit["what"] == "fanout" else text
+
+
+def _large(count: int) -> str:
+    """A count in full up to seven digits, else its leading ones: spaces may have hundreds."""
+    digits = str(count)
+    return f"{count:,}" if len(digits) < 8 else f"{digits[0]}.{digits[1]}e{len(digits) - 1}"
+
+
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}%"
 
 
 def front_table(front: Sequence[Mapping[str, Any]]) -> Grid:
-    """The latency-energy front of ``map --objective pareto``, one design mapping a row."""
+    """The front of ``map --objective pareto``, one mapping of the design a row."""
     energy_unit, energy = scaled([point["energy_pj"] for point in front], ENERGY)
     latency_unit, latency = scaled([point["latency_s"] for point in front], LATENCY)
+    held = [point["occupancy"] for point in front if point.get("occupancy")]
     rows = [
-        (f"{point['cycles']:,}", _in(point["latency_s"], latency), _in(point["energy_pj"], energy), point["bound_by"])
+        (
+            f"{point['cycles']:,}",
+            _in(point["latency_s"], latency),
+            _in(point["energy_pj"], energy),
+            *([number(point["occupancy"]["used"])] if held else []),
+            point["bound_by"],
+            _proof(point) if point.get("proof") else "-",
+        )
         for point in front
     ]
-    header = ("cycles", f"latency [{latency_unit}]", f"energy [{energy_unit}]", "bound by")
-    return Grid("Latency-energy front", header, tuple(rows), "")
+    occupancy = [f"{held[0]['memory']} [{held[0]['unit']}]"] if held else []
+    header = ("cycles", f"latency [{latency_unit}]", f"energy [{energy_unit}]", *occupancy, "bound by", "proof")
+    title = f"Latency-energy-occupancy front of {held[0]['memory']}" if held else "Latency-energy front"
+    spaces = dict.fromkeys(point["space"] for point in front if point.get("space"))
+    return Grid(title, header, tuple(rows), f"map space: {'; '.join(spaces)}" if spaces else "")
