@@ -1,4 +1,4 @@
-"""Exact search with perfect factors by labels over open holds: any tree path, any affine Einsum of `plan.supported`."""
+"""Exact search with perfect factors by labels over open holds: any tree path, any affine Einsum of `task.supported`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def solve(
         path: Levels, outermost memory to compute.
         deadline_s: Seconds; past it the best found so far, which may be none, and the bound proven so far.
     """
-    from einloom.mapper.labels.plan import Task, supported  # noqa: PLC0415
+    from einloom.mapper.labels.task import Task, supported  # noqa: PLC0415
 
     task = Task(architecture, einsum, path, rules)
     if not supported(task):

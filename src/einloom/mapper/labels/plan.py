@@ -1,4 +1,4 @@
-"""From an Einsum on a path of levels to the numbers that the label search works on.
+"""From a choice of holders to what moves: the holds of a plan, and views of their traffic with prices.
 
 Only perfect factors are searched here, so every count is a sum of products (`mapper.labels.kernel`). What a mapping
 pays is a list of *views*: a view is the traffic of one hold as seen with some fanouts merged (multicast, reduction) or
@@ -8,50 +8,17 @@ counted one instance at a time, with a price per element and what each element t
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from einloom.arch.rules import EinsumRules
-from einloom.arch.timing import TimingLaw
-from einloom.arch.tree import UNLIMITED, Amount, Architecture, Compute, Fanout, Level, Memory
-from einloom.mapper.space import divisors
-from einloom.model.arrays import EXACT_FLOAT, Array
+from einloom.mapper.labels.record import EXECUTED, TOUCHED
+from einloom.mapper.labels.task import Task
+from einloom.model.arrays import Array
 from einloom.model.cost import bit_parts
 from einloom.model.structure import applies
-from einloom.workloads.sized import Access, SizedEinsum
-
-IRRELEVANT, PLAIN, WINDOW = 0, 1, 2
-"""How a rank moves a tensor: not at all, by whole tiles, or within a window."""
-
-MOST_RANKS, MOST_TENSORS, MOST_DIMS, MOST_FANOUTS, MOST_MEMORIES, MOST_HOLDS = 9, 6, 6, 4, 6, 18
-MOST_VIEWS, MOST_PORTS, MOST_DIVISORS, MOST_FIXED = 64, 18, 160, 64
-"""Sizes of the record that the kernel works on; what is larger is not searched by labels."""
-
-
-class Tensors(NamedTuple):
-    """The operands, as arrays over ``T`` tensors, ``D`` dimensions at most, ``R`` ranks of more than one iteration.
-
-    Attributes:
-        relevance: ``(T, R)``: `IRRELEVANT`, `PLAIN` or `WINDOW`.
-        dims: ``(T,)`` number of dimensions.
-        coefficients: ``(T, D, R)``.
-        windowed: ``(T,)`` whether some dimension slides.
-        ranks: ``(T, W)`` ranks that slide, padded with -1.
-        sizes: ``(T,)`` elements.
-        first: ``(T,)`` offset of its window columns in the state of a search.
-    """
-
-    relevance: Array
-    dims: Array
-    coefficients: Array
-    windowed: Array
-    ranks: Array
-    sizes: Array
 
 
 class Plan(NamedTuple):
@@ -64,7 +31,9 @@ class Plan(NamedTuple):
         hold_tensor, hold_memory, hold_region: ``(H,)``.
         hold_previous: ``(H,)`` the hold of the same tensor further in, or -1.
         hold_width: ``(H,)`` units of capacity that one element takes.
+        hold_views: ``(H + 1,)`` where the views of each hold begin.
         region_holds: ``(F + 1,)`` bits of the holds in each region.
+        memory_holds: ``(M,)`` bits of the holds in each memory.
         view_hold: ``(V,)``; views of one hold stand together.
         view_merged: ``(V,)`` bits of the fanouts over which instances share.
         view_price: ``(V,)`` pJ per element.
@@ -72,7 +41,7 @@ class Plan(NamedTuple):
         read_tensor, read_merged, read_price, read_port: the same for what the compute reads and updates; a
             windowed tensor only.
         read_region: region of the holder that the compute reads.
-        fixed: Rows of `(tensor, merged or counted fanouts, kind)` of what only the spatial factors decide.
+        fixed_key: Rows of `(tensor, merged or counted fanouts, kind)` of what only the spatial factors decide.
         fixed_price, fixed_port: their prices.
     """
 
@@ -81,7 +50,9 @@ class Plan(NamedTuple):
     hold_region: Array
     hold_previous: Array
     hold_width: Array
+    hold_views: Array
     region_holds: Array
+    memory_holds: Array
     view_hold: Array
     view_merged: Array
     view_price: Array
@@ -91,243 +62,73 @@ class Plan(NamedTuple):
     read_price: Array
     read_port: Array
     read_region: Array
-    fixed: Array
+    fixed_key: Array
     fixed_price: Array
     fixed_port: Array
 
 
-TOUCHED, EXECUTED = 0, 1
-"""Kinds of fixed traffic: first touches of an output (the fanouts named count), and operands of the compute (the
-fanouts named merge)."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """An Einsum with perfect factors on one path, in numbers.
-
-    Attributes:
-        names: Rank variables of more than one iteration.
-        sizes: Their sizes.
-        memories: Places of the inner memories in the path, innermost first.
-        fanouts: Places of the fanouts in the path, innermost first.
-    """
-
-    architecture: Architecture
-    einsum: SizedEinsum
-    path: tuple[Level, ...]
-    rules: EinsumRules
-    names: tuple[str, ...] = field(init=False)
-    sizes: tuple[int, ...] = field(init=False)
-    memories: tuple[int, ...] = field(init=False)
-    fanouts: tuple[int, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        ranks = {var: size for var, size in self.einsum.extents.items() if size > 1}
-        inwards = range(len(self.path) - 1, 0, -1)
-        object.__setattr__(self, "names", tuple(ranks))
-        object.__setattr__(self, "sizes", tuple(ranks.values()))
-        object.__setattr__(self, "memories", tuple(p for p in inwards if isinstance(self.path[p], Memory)))
-        object.__setattr__(self, "fanouts", tuple(p for p in inwards if isinstance(self.path[p], Fanout)))
-
-    # -- what the machine is -----------------------------------------------------------------------------------------
-
-    def memory(self, place: int) -> Memory:
-        level = self.path[place]
-        assert isinstance(level, Memory)
-        return level
-
-    def fanout(self, number: int) -> Fanout:
-        level = self.path[self.fanouts[number]]
-        assert isinstance(level, Fanout)
-        return level
-
-    @property
-    def compute(self) -> Compute:
-        level = self.path[-1]
-        assert isinstance(level, Compute)
-        return level
-
-    def region(self, place: int) -> int:
-        """Fanouts below the level at ``place``."""
-        return sum(fanout > place for fanout in self.fanouts)
-
-    @cached_property
-    def capacities(self) -> Array:
-        """Units of `model.cost.bit_parts` of a bit (or of a word) that each inner memory holds."""
-        parts = bit_parts(self.einsum)
-        return np.array([float(self.memory(p).capacity.value) * parts for p in self.memories])
-
-    @cached_property
-    def ports(self) -> tuple[tuple[int, tuple[bool, ...], Amount], ...]:
-        """(place of the memory, whether it takes (reads, writes), rate) of each limited port."""
-        found = []
-        for place in (0, *reversed(self.memories)):
-            memory = self.memory(place)
-            for rate, takes in (
-                (memory.bandwidth, (True, True)),
-                (memory.read_bandwidth, (True, False)),
-                (memory.write_bandwidth, (False, True)),
-            ):
-                if rate != UNLIMITED and rate.value != math.inf:
-                    found.append((place, takes, rate))
-        return tuple(found)
-
-    @cached_property
-    def port_regions(self) -> Array:
-        return np.array([self.region(place) for place, _, _ in self.ports], dtype=np.int64)
-
-    @cached_property
-    def leakage_pj_per_cycle(self) -> float:
-        return self.architecture.leakage_w() / self.architecture.clock_hz * 1e12
-
-    @cached_property
-    def operations_pj(self) -> float:
-        """Operations x energy."""
-        each = self.einsum.operations().items()
-        return sum(n * (self.compute.operator_energy_pj(op) or 0.0) for op, n in each)
-
-    def steps(self, left: Sequence[int]) -> float:
-        """Busy cycles of the compute where ``left`` iterations of each rank remain in time."""
-        rest = dict(zip(self.names, left, strict=True))
-        return float(sum(
-            math.prod(rest.get(var, 1) for var in work.variables) * self.compute.operator_cycles(work.operator)
-            * work.count for work in self.einsum.work
-        ))  # fmt: skip
-
-    # -- operands ----------------------------------------------------------------------------------------------------
-
-    def dims(self, access: Access) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """(rank, coefficient) of each dimension, ranks of one iteration left out."""
-        number = {name: i for i, name in enumerate(self.names)}
-        every = (tuple((number[v], c) for v, c in dim if v in number) for dim in access.dims)
-        return tuple(dim for dim in every if dim)
-
-    @cached_property
-    def tensors(self) -> Tensors:
-        count, ranks = len(self.einsum.accesses), len(self.names)
-        most = max([1, *(len(self.dims(access)) for access in self.einsum.accesses)])
-        relevance = np.zeros((count, ranks), dtype=np.int64)
-        coefficients = np.zeros((count, most, ranks), dtype=np.int64)
-        dims, sizes = np.zeros(count, dtype=np.int64), np.ones(count)
-        for t, access in enumerate(self.einsum.accesses):
-            dims[t] = len(self.dims(access))
-            sizes[t] = float(self.einsum.size(access))
-            for d, dim in enumerate(self.dims(access)):
-                for rank, coefficient in dim:
-                    coefficients[t, d, rank] = coefficient
-                    relevance[t, rank] = PLAIN if len(dim) == 1 else WINDOW
-        sliding = [[r for r in range(ranks) if row[r] == WINDOW] for row in relevance]
-        padded = np.full((count, max([1, *map(len, sliding)])), -1, dtype=np.int64)
-        for t, own in enumerate(sliding):
-            padded[t, : len(own)] = own
-        windowed = np.array([
-            any(len(dim) > 1 or dim[0][1] != 1 for dim in self.dims(access)) for access in self.einsum.accesses
-        ])  # fmt: skip
-        return Tensors(relevance, dims, coefficients, windowed, padded, sizes)
-
-    # -- choices -----------------------------------------------------------------------------------------------------
-
-    def plans(self) -> Iterator[tuple[tuple[frozenset[int], ...], Plan]]:
-        """Every choice of the tensors that each inner memory holds, innermost memory first."""
-        tensors = [access.tensor for access in self.einsum.accesses]
-        each = []
-        for place in self.memories:
-            rule = self.rules.holding(self.memory(place).name)
-            must = {t for t, name in enumerate(tensors) if name in rule.must}
-            may = [t for t, name in enumerate(tensors) if t not in must and rule.allows(name)]
-            free = itertools.chain.from_iterable(itertools.combinations(may, n) for n in range(len(may) + 1))
-            each.append([frozenset(must.union(chosen)) for chosen in free])
-        for held in itertools.product(*each):
-            yield held, _Planner(self, held).plan()
-
-    @cached_property
-    def spreads(self) -> tuple[tuple[tuple[tuple[int, ...], ...], ...], ...]:
-        """Spatial factors: for each choice, for each fanout (innermost first), for each axis, for each rank."""
-        choices: list[tuple[tuple[tuple[int, ...], ...], ...]] = [()]
-        taken: dict[tuple[tuple[tuple[int, ...], ...], ...], tuple[int, ...]] = {(): (1,) * len(self.names)}
-        for number in range(len(self.fanouts)):
-            longer = []
-            for choice in choices:
-                left = [n // t for n, t in zip(self.sizes, taken[choice], strict=True)]
-                for axes in self._axes(number, left):
-                    product = tuple(math.prod(column) for column in zip(*axes, strict=True))
-                    longer.append((*choice, axes))
-                    taken[longer[-1]] = tuple(t * p for t, p in zip(taken[choice], product, strict=True))
-            choices = longer
-        return tuple(choices)
-
-    def _axes(self, number: int, left: Sequence[int]) -> list[tuple[tuple[int, ...], ...]]:
-        """Factors of each rank on each axis of one fanout; one representative of each product over the axes."""
-        fanout = self.fanout(number)
-        found: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {(1,) * len(self.names): ()}
-        for axis, size in fanout.axes.items():
-            allowed = [self.rules.axis_allows(fanout.name, axis, name) for name in self.names]
-            longer: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {}
-            for product, axes in found.items():
-                rest = [n // p if ok else 1 for n, p, ok in zip(left, product, allowed, strict=True)]
-                for vector in _vectors(rest, size):
-                    longer.setdefault(tuple(p * v for p, v in zip(product, vector, strict=True)), (*axes, vector))
-            found = longer
-        return list(found.values())
-
-
-def _vectors(sizes: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
-    """A divisor of each size, with a product of at most ``most``."""
-    if not sizes:
-        yield ()
-        return
-    for first in divisors(sizes[0]):
-        if first > most:
-            break
-        for rest in _vectors(sizes[1:], most // first):
-            yield (first, *rest)
+def plans(task: Task) -> Iterator[tuple[tuple[frozenset[int], ...], Plan]]:
+    """Every choice of the tensors that each inner memory holds, innermost memory first."""
+    tensors = [access.tensor for access in task.einsum.accesses]
+    each = []
+    for place in task.memories:
+        rule = task.rules.holding(task.memory(place).name)
+        must = {t for t, name in enumerate(tensors) if name in rule.must}
+        may = [t for t, name in enumerate(tensors) if t not in must and rule.allows(name)]
+        free = itertools.chain.from_iterable(itertools.combinations(may, n) for n in range(len(may) + 1))
+        each.append([frozenset(must.union(chosen)) for chosen in free])
+    for held in itertools.product(*each):
+        yield held, _Planner(task, held).plan()
 
 
 @dataclass
 class _Planner:
-    """Collects the holds and what moves for one choice of holders."""
+    """Collects the holds and what moves for one choice of holders.
+
+    Attributes:
+        holds: (memory, tensor), innermost memory first.
+        prices: By (kind of traffic, hold or tensor, bits of fanouts): pJ, then cycles of each port, per element.
+    """
 
     task: Task
     held: tuple[frozenset[int], ...]
     holds: list[tuple[int, int]] = field(default_factory=list)
-    views: dict[tuple[int, int], list[tuple[int, bool, float, float]]] = field(default_factory=dict)
+    prices: dict[tuple[str, int, int], Array] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         task = self.task
         self.holds = [(i, t) for i, held in enumerate(self.held) for t in sorted(held)]
-        self.prices: dict[tuple[str, int, int], Array] = {}
         for t in range(len(task.einsum.accesses)):
             self._tensor(t)
-        width = 1 + len(task.ports)
-
-        def rows(kind: str) -> tuple[Array, Array]:
-            keys = sorted(key[1:] for key in self.prices if key[0] == kind)
-            values = [self.prices[kind, *key] for key in keys]
-            return (
-                np.array(keys, dtype=np.int64).reshape(len(keys), 2),
-                np.array(values, dtype=float).reshape(len(keys), width),
-            )
-
-        views, view_values = rows("hold")
-        reads, read_values = rows("read")
-        touched, touched_values = rows("touched")
-        executed, executed_values = rows("executed")
-        fixed = np.concatenate([np.c_[touched, np.full(len(touched), TOUCHED)],
-                                np.c_[executed, np.full(len(executed), EXECUTED)]])  # fmt: skip
-        fixed_values = np.concatenate([touched_values, executed_values])
+        views, view_values = self._rows("hold")
+        reads, read_values = self._rows("read")
+        fixed = [np.c_[keys, np.full(len(keys), kind)] for keys, kind in (
+            (self._rows("touched")[0], TOUCHED), (self._rows("executed")[0], EXECUTED))]  # fmt: skip
+        fixed_values = np.concatenate([self._rows("touched")[1], self._rows("executed")[1]])
         regions = [task.region(task.memories[i]) for i, _ in self.holds]
-        bits = np.zeros(len(task.fanouts) + 1, dtype=np.int64)
-        for h, region in enumerate(regions):
-            bits[region] |= 1 << h
         return Plan(
-            np.array([t for _, t in self.holds], dtype=np.int64), np.array([i for i, _ in self.holds], dtype=np.int64),
-            np.array(regions, dtype=np.int64), np.array([self._previous(h) for h in range(len(self.holds))], dtype=np.int64),
-            np.array([self._width(*hold) for hold in self.holds], dtype=float), bits,
-            views[:, 0].copy(), views[:, 1].copy(), view_values[:, 0].copy(), view_values[:, 1:].copy(),
-            reads[:, 0].copy(), reads[:, 1].copy(), read_values[:, 0].copy(), read_values[:, 1:].copy(),
-            np.array([task.region(self._chain(int(t))[-1]) for t in reads[:, 0]], dtype=np.int64),
-            fixed, fixed_values[:, 0].copy(), fixed_values[:, 1:].copy(),
+            hold_tensor=_whole([t for _, t in self.holds]), hold_memory=_whole([i for i, _ in self.holds]),
+            hold_region=_whole(regions), hold_previous=_whole([self._previous(h) for h in range(len(self.holds))]),
+            hold_width=np.array([self._width(*hold) for hold in self.holds], dtype=float),
+            hold_views=np.searchsorted(views[:, 0], np.arange(len(self.holds) + 1)),
+            region_holds=_bits(regions, len(task.fanouts) + 1),
+            memory_holds=_bits([i for i, _ in self.holds], len(task.memories)),
+            view_hold=views[:, 0], view_merged=views[:, 1], view_price=view_values[:, 0], view_port=view_values[:, 1:],
+            read_tensor=reads[:, 0], read_merged=reads[:, 1],
+            read_price=read_values[:, 0], read_port=read_values[:, 1:],
+            read_region=_whole([task.region(self._chain(int(t))[-1]) for t in reads[:, 0]]),
+            fixed_key=np.concatenate(fixed), fixed_price=fixed_values[:, 0], fixed_port=fixed_values[:, 1:],
         )  # fmt: skip
+
+    def _rows(self, kind: str) -> tuple[Array, Array]:
+        """What is paid for one kind of traffic: ``(n, 2)`` of (hold or tensor, fanouts), ``(n, 1 + P)`` prices."""
+        keys = sorted(key[1:] for key in self.prices if key[0] == kind)
+        values = [self.prices[kind, *key] for key in keys]
+        return _whole(keys).reshape(len(keys), 2), np.array(values, dtype=float).reshape(len(keys), self._columns)
+
+    @property
+    def _columns(self) -> int:
+        return 1 + len(self.task.ports)
 
     def _previous(self, hold: int) -> int:
         mine = [h for h in range(hold) if self.holds[h][1] == self.holds[hold][1]]
@@ -357,7 +158,7 @@ class _Planner:
                 row[1 + port] += count * width / float(rate.value)
 
     def _row(self, kind: str, key: int, fanouts: int) -> Array:
-        return self.prices.setdefault((kind, key, fanouts), np.zeros(1 + len(self.task.ports)))
+        return self.prices.setdefault((kind, key, fanouts), np.zeros(self._columns))
 
     def _between(self, outer: int, inner: int, tensor: int, inward: bool) -> int:
         """Bits of the fanouts between two places over which a tensor is shared."""
@@ -427,34 +228,10 @@ class _Planner:
             self._row(kind, tensor, shared & further_in)[0] += energy
 
 
-def supported(task: Task) -> bool:
-    """Whether the closed forms of this search count a task: inputs may slide, an output may not; each tensor is read
-    once, no rank indexes two dimensions of one tensor, no coefficient is negative; the default timing law; and it is
-    not larger than the kernel has room for."""
-    names = [access.tensor for access in task.einsum.accesses]
-    if len(set(names)) < len(names) or type(task.architecture.timing) is not TimingLaw or task.rules.whole:
-        return False
-    for access in task.einsum.accesses:
-        used = [rank for dim in task.dims(access) for rank, _ in dim]
-        slides = any(len(dim) > 1 or dim[0][1] != 1 for dim in task.dims(access))
-        if len(set(used)) < len(used) or any(c < 0 for dim in access.dims for _, c in dim):
-            return False
-        if slides and access.role == "output":
-            return False
-    return _has_room(task)
+def _whole(values: Sequence[Any]) -> Array:
+    return np.array(values, dtype=np.int64)
 
 
-def _has_room(task: Task) -> bool:
-    """Whether a task is within the sizes of the kernel's record, and its counts within exact floats."""
-    holds = len(names := task.einsum.accesses) * len(task.memories)
-    return (
-        len(task.names) <= MOST_RANKS
-        and len(names) <= MOST_TENSORS
-        and max([0, *(len(task.dims(access)) for access in names)]) <= MOST_DIMS
-        and len(task.fanouts) <= MOST_FANOUTS
-        and len(task.memories) <= MOST_MEMORIES
-        and holds <= MOST_HOLDS
-        and len(task.ports) <= MOST_PORTS
-        and all(len(divisors(size)) <= MOST_DIVISORS for size in task.sizes)
-        and math.prod(float(size) for size in task.sizes) < EXACT_FLOAT
-    )
+def _bits(places: Sequence[int], n: int) -> Array:
+    """For each of ``n`` places the bits of the holds in it."""
+    return _whole([sum(1 << h for h, place in enumerate(places) if place == at) for at in range(n)])

@@ -7,7 +7,6 @@ searched. Every failed round is itself a proven lower bound, and so the gap at a
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,27 +15,22 @@ from functools import cached_property
 import numpy as np
 
 from einloom.mapper.found import Objective
-from einloom.mapper.labels import kernel
-from einloom.mapper.labels.kernel import Pool, Table
-from einloom.mapper.labels.plan import Plan, Task
-from einloom.mapper.space import divisors
-from einloom.mappings import Bind, Hold, Loop, Nodes, Spatial
-from einloom.model.arrays import Array
+from einloom.mapper.labels.jobs import Jobs, jobs_of, pool_of, spreads_of
+from einloom.mapper.labels.kernel import search
+from einloom.mapper.labels.nests import nest
+from einloom.mapper.labels.plan import plans
+from einloom.mapper.labels.record import FOUND, FULL, Pool
+from einloom.mapper.labels.task import Task
+from einloom.mappings import Nodes
 
 ROOM = 1_500_000
 """Labels of one job at a time."""
-
-TABLE_CELLS = 3_000_000
-"""A larger `kernel.outlook` costs more than it saves."""
 
 EFFORT = 30_000_000
 """Labels after which a search is broken off with its gap: some minutes."""
 
 BEAM, QUICK_JOBS, QUICK_SHARE = 128, 40, 0.2
 """For a mapping without proof: labels of a layer that are followed, jobs tried, share of the time that is left."""
-
-LABELS_PER_SECOND = 120_000
-"""At least; keeps one job from overrunning a deadline."""
 
 FIRST_SLACK, LAST_SLACK = 0.01, 1e6
 """Limits of deepening above the best bound: the first, and where it stops to be a limit."""
@@ -55,19 +49,6 @@ class Answer:
 
 
 @dataclass
-class _Planned:
-    """One choice of holders with its job and the bounds of every choice of spatial factors."""
-
-    held: tuple[frozenset[int], ...]
-    plan: Plan
-    job: Array
-    energies: Array
-    cycles: Array
-    tabled: bool = False
-    table: Array = field(default_factory=lambda: np.zeros((0, 1)))
-
-
-@dataclass
 class Search:
     """The search of one task.
 
@@ -83,87 +64,15 @@ class Search:
     bound: float = 0.0
     complete: bool = True
     _layers: int = 0
-    _plans: list[_Planned] = field(default_factory=list)
+    _every: list[Jobs] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for held, plan in self.task.plans():
-            job = self._job(plan)
-            planned = _Planned(held, plan, job, np.empty(len(self.spreads)), np.empty(len(self.spreads)))
-            kernel.roots(job, planned.table, self.spreads, self._steps, planned.energies, planned.cycles)
-            self._plans.append(planned)
-
-    # -- what is fixed -----------------------------------------------------------------------------------------------
-
-    @cached_property
-    def spreads(self) -> Array:
-        """``(choices, F, R)`` spatial factors."""
-        ranks, fanouts = len(self.task.names), len(self.task.fanouts)
-        rows = [np.array([np.prod(axes, axis=0) for axes in choice], dtype=np.int64) for choice in self.task.spreads]
-        return np.array(rows, dtype=np.int64).reshape(len(rows), fanouts, ranks)
-
-    @cached_property
-    def _steps(self) -> Array:
-        used = self.spreads.prod(axis=1) if len(self.task.fanouts) else np.ones((1, len(self.task.names)), np.int64)
-        return np.array([self.task.steps(row) for row in (np.array(self.task.sizes) // used).tolist()])
-
-    @cached_property
-    def _divisors(self) -> tuple[Array, Array, Array]:
-        """(divisors of each rank, their number, distinct primes), padded with 0."""
-        every = [divisors(size) for size in self.task.sizes]
-        prime = [[d for d in row if d > 1 and len(divisors(d)) == 2] for row in every]
-        return _padded(every), np.array([len(row) for row in every], dtype=np.int64), _padded(prime)
-
-    def _job(self, plan: Plan) -> Array:
-        """The record that the kernel works on."""
-        task, tensors = self.task, self.task.tensors
-        job = np.zeros(1, dtype=kernel.JOB)
-        values, counts, primes = self._divisors
-        for name, value in {
-            "relevance": tensors.relevance, "dims": tensors.dims, "coefficients": tensors.coefficients,
-            "windowed": tensors.windowed, "window": tensors.ranks, "elements": tensors.sizes, "touched": self._touched,
-            "sizes": task.sizes, "primes": primes, "divisors": values, "divisor_counts": counts,
-            "capacity": task.capacities, "port_region": task.port_regions, "fixed_key": plan.fixed,
-            **{name: getattr(plan, name) for name in plan._fields if name != "fixed"},
-        }.items():  # fmt: skip
-            _fill(job[name][0], np.asarray(value))
-        memories, ports, views = len(task.memories), len(task.ports), len(plan.view_hold)
-        first_port, first_view = 1 + memories, 1 + memories + ports
-        slides = [v for v in range(views) if tensors.windowed[plan.hold_tensor[plan.view_hold[v]]]]
-        compared = [*range(first_port), *(first_view + v for v in slides), *range(first_port, first_view)]
-        _fill(job["compared"][0], np.array(compared, dtype=np.int64))
-        windows, placed = tensors.ranks.shape[1], len(task.names) + 4
-        promises = placed + len(plan.hold_tensor) * windows
-        for name, value in {
-            "ranks": len(task.names), "tensors": len(task.einsum.accesses), "windows": windows,
-            "points": float(task.einsum.points), "operations_pj": task.operations_pj,
-            "canonical": not tensors.windowed.any(), "fanouts": len(task.fanouts), "memories": memories, "ports": ports,
-            "leakage": task.leakage_pj_per_cycle, "holds": len(plan.hold_tensor), "views": views,
-            "reads": len(plan.read_tensor), "fixed": len(plan.fixed), "first_port": first_port,
-            "first_view": first_view, "placed": placed, "promises": promises,
-            "state_width": promises + len(task.einsum.accesses) * len(task.fanouts) * windows,
-            "label_width": first_view + views, "all_comparisons": len(compared),
-        }.items():  # fmt: skip
-            job[name] = value
-        return job
-
-    @cached_property
-    def _touched(self) -> Array:
-        from einloom.mapper.compulsory import touched  # noqa: PLC0415
-
-        return np.array([float(touched(self.task.einsum, access)) for access in self.task.einsum.accesses])
+        spreads, steps = spreads_of(self.task)
+        self._every = [jobs_of(self.task, held, plan, spreads, steps) for held, plan in plans(self.task)]
 
     @cached_property
     def _pool(self) -> Pool:
-        states = max(int(planned.job["state_width"][0]) for planned in self._plans)
-        labels = max(int(planned.job["label_width"][0]) for planned in self._plans)
-        return Pool(
-            np.empty((ROOM, states), np.int64), np.empty((ROOM, labels)), np.empty(ROOM), np.empty(ROOM, np.int64),
-            np.empty(ROOM, np.int64), np.empty(ROOM, np.bool_), np.empty(ROOM, np.int64),
-        )  # fmt: skip
-
-    @cached_property
-    def _table(self) -> Table:
-        return Table(np.empty(1 << 18, np.int64), np.full(1 << 18, -1, dtype=np.int64))
+        return pool_of(self._every, ROOM)
 
     # -- questions ---------------------------------------------------------------------------------------------------
 
@@ -194,13 +103,13 @@ class Search:
         """A good mapping without proof: a few labels of the most promising jobs."""
         started, best = time.monotonic(), None
         left = 0.0 if self.deadline is None else (self.deadline - started) * QUICK_SHARE
-        for tried, (planned, spread) in enumerate(self._jobs(np.inf, below_cycles)):
+        for tried, (jobs, row) in enumerate(self._open(np.inf, below_cycles)):
             cap = np.inf if best is None else best.energy * (1 - TIE)
             late = tried >= QUICK_JOBS or (self.deadline is not None and time.monotonic() - started > left)
-            if planned.energies[spread] >= cap or (best is not None and late):
+            if jobs.energies[row] >= cap or (best is not None and late):
                 break
             by_ports = bool(np.isfinite(below_cycles))
-            best = self._search(planned, spread, cap, below_cycles, by_ports, BEAM) or best
+            best = self._search(jobs, row, cap, below_cycles, by_ports, BEAM) or best
         return best
 
     def front(self) -> Iterator[Answer]:
@@ -251,35 +160,35 @@ class Search:
     @property
     def size(self) -> int:
         """Jobs: choices of holders and spatial factors; each stands for all orders and tilings."""
-        return len(self._plans) * len(self.spreads)
+        return len(self._every) * len(self.task.spreads)
 
     def _least(self, below_cycles: float) -> float:
-        return min(float(np.min(p.energies[p.cycles < below_cycles], initial=np.inf)) for p in self._plans)
+        return min(float(np.min(jobs.energies[jobs.cycles < below_cycles], initial=np.inf)) for jobs in self._every)
 
     def _least_cycles(self) -> float:
-        return min(float(np.min(p.cycles, initial=np.inf)) for p in self._plans)
+        return min(float(np.min(jobs.cycles, initial=np.inf)) for jobs in self._every)
 
     def _round(self, limit: float, below_cycles: float) -> Answer | None:
         """The least energy below a limit over all jobs, with fewer cycles than given; of those the fastest."""
         best: Answer | None = None
-        tied: list[tuple[_Planned, int]] = []
-        for planned, spread in self._jobs(limit, below_cycles):
+        tied: list[tuple[Jobs, int]] = []
+        for jobs, row in self._open(limit, below_cycles):
             cap = limit if best is None else best.energy * (1 + TIE)
-            if planned.energies[spread] >= cap:
+            if jobs.energies[row] >= cap:
                 break
             if self._out_of_time():
                 return best
-            found = self._least_of_job(planned, spread, cap, below_cycles)
+            found = self._least_of_job(jobs, row, cap, below_cycles)
             if found is None:
                 continue
             if best is None or found.energy < best.energy * (1 - TIE):
                 best, tied = found, []
             elif found.cycles < best.cycles:
                 best = found
-            tied.append((planned, spread))
-        for planned, spread in tied:
+            tied.append((jobs, row))
+        for jobs, row in tied:
             assert best is not None
-            best = self._fastest_of_job(planned, spread, best)
+            best = self._fastest_of_job(jobs, row, best)
         return best
 
     def _out_of_time(self) -> bool:
@@ -287,125 +196,46 @@ class Search:
             self.complete = False
         return not self.complete
 
-    def _least_of_job(self, planned: _Planned, spread: int, cap: float, below_cycles: float) -> Answer | None:
+    def _least_of_job(self, jobs: Jobs, row: int, cap: float, below_cycles: float) -> Answer | None:
         """The least energy of one job. First as if ports cost no time: mostly that is fast enough as it is."""
-        found = self._search(planned, spread, cap, np.inf, by_ports=False)
-        least = planned.cycles[spread] if self.task.leakage_pj_per_cycle else below_cycles * (1 - TIE)
+        found = self._search(jobs, row, cap, np.inf, by_ports=False)
+        least = jobs.cycles[row] if self.task.leakage_pj_per_cycle else below_cycles * (1 - TIE)
         if found is None or found.cycles <= least * (1 + TIE):
             return found
-        return self._search(planned, spread, cap, below_cycles, by_ports=True)
+        return self._search(jobs, row, cap, below_cycles, by_ports=True)
 
-    def _fastest_of_job(self, planned: _Planned, spread: int, best: Answer) -> Answer:
+    def _fastest_of_job(self, jobs: Jobs, row: int, best: Answer) -> Answer:
         """Of all mappings of a job as good as ``best`` the fastest."""
-        while planned.cycles[spread] < best.cycles * (1 - TIE) and not self._out_of_time():
-            faster = self._search(planned, spread, best.energy * (1 + TIE), best.cycles * (1 - TIE), by_ports=True)
+        while jobs.cycles[row] < best.cycles * (1 - TIE) and not self._out_of_time():
+            faster = self._search(jobs, row, best.energy * (1 + TIE), best.cycles * (1 - TIE), by_ports=True)
             if faster is None:
                 break
             best = faster
         return best
 
-    def _jobs(self, limit: float, below_cycles: float) -> Iterator[tuple[_Planned, int]]:
+    def _open(self, limit: float, below_cycles: float) -> Iterator[tuple[Jobs, int]]:
         """Jobs whose bounds leave room, best first."""
         rows = []
-        for number, planned in enumerate(self._plans):
-            if not planned.tabled and np.any((planned.energies < limit) & (planned.cycles < below_cycles)):
-                self._look_out(planned)
-            open_ = np.flatnonzero((planned.energies < limit) & (planned.cycles < below_cycles))
-            rows += [(float(planned.energies[i]), float(planned.cycles[i]), number, int(i)) for i in open_]
-        for *_, number, spread in sorted(rows):
-            yield self._plans[number], spread
-
-    def _look_out(self, planned: _Planned) -> None:
-        """Tighten the bounds of a plan by the order in which regular holds close."""
-        planned.tabled = True
-        task = self.task
-        slides = task.tensors.windowed
-        regular = np.array([h for h, t in enumerate(planned.plan.hold_tensor) if not slides[t]], np.int64)
-        cells = math.prod(len(divisors(size)) for size in task.sizes) * 2 ** len(regular)
-        if not len(regular) or cells > TABLE_CELLS:
-            return
-        most = np.ones(len(task.fanouts) + 1)
-        for region in range(len(task.fanouts) - 1, -1, -1):
-            most[region] = most[region + 1] * task.fanout(region).instances
-        planned.job["regulars"] = len(regular)
-        _fill(planned.job["regular"][0], regular)
-        planned.table = kernel.outlook(planned.job, most)
-        kernel.roots(planned.job, planned.table, self.spreads, self._steps, planned.energies, planned.cycles)
+        for number, jobs in enumerate(self._every):
+            if np.any((jobs.energies < limit) & (jobs.cycles < below_cycles)):
+                jobs.tighten()
+            open_ = np.flatnonzero((jobs.energies < limit) & (jobs.cycles < below_cycles))
+            rows += [(float(jobs.energies[i]), float(jobs.cycles[i]), number, int(i)) for i in open_]
+        for *_, number, row in sorted(rows):
+            yield self._every[number], row
 
     def _search(
-        self, planned: _Planned, spread: int, limit: float, below_cycles: float, by_ports: bool, beam: int = 0
+        self, jobs: Jobs, row: int, limit: float, below_cycles: float, by_ports: bool, beam: int = 0
     ) -> Answer | None:
-        costs, limits = np.zeros(2), np.array([limit, below_cycles])
-        pool = self._pool
-        planned.job["comparisons"] = planned.job["all_comparisons"] - (0 if by_ports else len(self.task.ports))
-        ended, last, made, layers = kernel.search(
-            planned.job, planned.table, self.spreads[spread], self._steps[spread], pool, self._table, self._layers,
-            limits, beam, costs,
-        )  # fmt: skip
-        self._layers += layers
-        self.costed += made
-        if ended == kernel.FULL:
+        costs, limits, record, pool = np.zeros(2), np.array([limit, below_cycles]), jobs.record, self._pool
+        record["comparisons"] = record["all_comparisons"] - (0 if by_ports else len(self.task.ports))
+        record["layer"] = self._layers
+        ended, last = search(record, jobs.table, jobs.spreads, jobs.steps, row, pool, limits, beam, costs)
+        self._layers = int(record["layer"][0])
+        self.costed += int(record["count"][0])
+        if ended == FULL:
             self.complete = self.complete and beam > 0
+        if ended != FOUND:
             return None
-        if ended == kernel.NOTHING:
-            return None
-        return Answer(float(costs[0]), float(costs[1]), self._nodes(planned, spread, pool, int(last)))
-
-    # -- nests -------------------------------------------------------------------------------------------------------
-
-    def _nodes(self, planned: _Planned, spread: int, pool: Pool, last: int) -> Nodes:
-        """The nest that leads to a label: its path, from the last node to the first, is outermost first."""
-        task = self.task
-        tensors = [access.tensor for access in task.einsum.accesses]
-        nodes: list[Hold | Loop | Spatial | Bind] = [Hold(task.path[0].name, tuple(dict.fromkeys(tensors)))]
-        crossed = len(task.fanouts)
-        while pool.parents[last] >= 0:
-            code, bound = divmod(int(pool.nodes[last]), kernel.WIDE)
-            kind, which = divmod(code, kernel.KINDS)
-            if kind == kernel.LOOP:
-                _append_loop(nodes, task.names[which], bound)
-            elif kind == kernel.HOLD:
-                plan = planned.plan
-                memory = task.memory(task.memories[plan.hold_memory[which]]).name
-                _append_hold(nodes, memory, tensors[plan.hold_tensor[which]])
-            else:
-                crossed -= 1
-                nodes += self._spatial(crossed, self.task.spreads[spread][crossed])
-            last = int(pool.parents[last])
-        return (*nodes, Bind(task.compute.name))
-
-    def _spatial(self, number: int, axes: tuple[tuple[int, ...], ...]) -> Iterator[Spatial]:
-        fanout = self.task.fanout(number)
-        for axis, vector in zip(fanout.axes, axes, strict=True):
-            for name, bound in zip(self.task.names, vector, strict=True):
-                if bound > 1:
-                    yield Spatial(fanout.name, axis, name, bound)
-
-
-def _append_loop(nodes: list[Hold | Loop | Spatial | Bind], variable: str, bound: int) -> None:
-    before = nodes[-1]
-    if isinstance(before, Loop) and before.variable == variable:
-        assert isinstance(before.bound, int)
-        nodes[-1] = Loop(variable, before.bound * bound)
-    else:
-        nodes.append(Loop(variable, bound))
-
-
-def _append_hold(nodes: list[Hold | Loop | Spatial | Bind], memory: str, tensor: str) -> None:
-    before = nodes[-1]
-    if isinstance(before, Hold) and before.memory == memory and len(nodes) > 1:
-        nodes[-1] = Hold(memory, (*before.tensors, tensor))
-    else:
-        nodes.append(Hold(memory, (tensor,)))
-
-
-def _fill(target: Array, values: Array) -> None:
-    """Write ``values`` into the corner of a larger array."""
-    target[tuple(slice(n) for n in values.shape)] = values
-
-
-def _padded(rows: list[list[int]] | list[tuple[int, ...]]) -> Array:
-    table = np.zeros((len(rows), max([1, *map(len, rows)])), dtype=np.int64)
-    for i, row in enumerate(rows):
-        table[i, : len(row)] = row
-    return table
+        nodes = nest(self.task, jobs.plan, self.task.spreads[row], pool, last)
+        return Answer(float(costs[0]), float(costs[1]), nodes)
