@@ -6,12 +6,14 @@ least one, else it would sink into the array. So it is taken in ``ceil(N_a / x)`
 ``w_b w_c``; rank a has no loop below the array. One floating tensor is enough: a second one below it would need loops
 of its own rank, which the first one has as an index.
 
-The buffer holds one or both of the others *below* (tiles ``u_a u_b`` and ``u_a u_c``, one visit an array tile). Of
-both, the outer one, b, may stay over a loop of its rank between them, as far as the floating tensor's register tile
-reaches, where b has one instance (a share of an instance has no gaps) and is not in the registers (then it floats as
-well: not searched; it takes registers larger than the buffer). *Above* stands nothing, one other tensor b (tile
-``x u_c``, one visit), or the floating tensor and inside it b (tiles ``X_b u_c`` and ``x u_c``, 1 and
-``ceil(N_b / X_b)`` visits). The registers may hold others as well; one that they do not hold is served at every step.
+The buffer holds one or both of the others *below* (tiles ``u_a u_b`` and ``u_a u_c``, one visit an array tile), and
+*above* nothing, one other tensor b (tile ``x u_c``, one visit), or the floating tensor and inside it b (tiles
+``X_b u_c`` and ``x u_c``, 1 and ``ceil(N_b / X_b)`` visits). The registers may hold others as well; one that they do
+not hold is served at every step.
+
+Where no fanout parts the two memories, a register tile may also span loops between holds of the buffer: of two below,
+the outer one, b, stays over a loop of its rank between them, as far as the floating tensor's register tile reaches.
+(If the registers hold b too, it floats as well, which is not searched: it takes registers larger than the buffer.)
 """
 
 from __future__ import annotations
@@ -151,7 +153,7 @@ def _list_places(t: Tables, a: int, low: Array, fewest: Array, most: Array, scra
     copy(low, u)
     u[a] = 1
     tiles = loose(t, u, most, scratch)
-    scratch.ranks[REACH, :] = int(min(t.capacity[REGISTERS] // t.width[REGISTERS, a], 2.0**62))
+    scratch.ranks[REACH, :] = 0 if t.apart else int(min(t.capacity[REGISTERS] // t.width[REGISTERS, a], 2.0**62))
     n = 0
     for hold in range(len(t.floating_buffers)):
         if t.floating_buffers[hold, 0] != a or place(t, hold, tiles, low[a], scratch.ranks[REACH], visits) == math.inf:
@@ -314,13 +316,12 @@ def _search_around(
 
 @kernel
 def _reach(t: Tables, holds: int, row: Floating, reach: Array) -> None:
-    """How far the floating tensor's register tile may reach in each rank of one instance whose tensor the registers do
-    not hold; else not at all."""
+    """How far the floating tensor's register tile may reach in each rank whose tensor the registers do not hold."""
     a, others = t.floating_registers[holds, 0], t.floating_registers[holds, 1]
     p, q = t.floating_registers[holds, 2], t.floating_registers[holds, 3]
     room = t.capacity[REGISTERS] - (t.width[REGISTERS, p] if others else 0.0)
     for i, r, other in ((0, p, q), (1, q, p)):
-        alone = row.s[r] == 1 and others <= i
+        alone = not t.apart and others <= i
         reach[r] = int(min(room // (t.width[REGISTERS, a] * row.w[other]), 2.0**62)) if alone else 0
 
 

@@ -219,6 +219,7 @@ def _problem(
     tables = Tables(
         extent=extent,
         perfect=int(perfect),
+        apart=int(bool(machine.fanouts)),
         start=np.cumsum([0, *(len(c.visits) for c in classes)]),
         visits=np.concatenate([c.visits for c in classes]),
         least=np.concatenate([c.least for c in classes]),

@@ -34,6 +34,7 @@ class Tables(NamedTuple):
     Attributes:
         extent: Size of each rank. Shape ``(3,)``, as all that is not said otherwise.
         perfect: Whether bounds must divide.
+        apart: Whether a fanout parts the buffer from the registers: their tiles then span only loops below it.
         start: Place of each rank's visit classes in the next three; one more for the end. Shape ``(4,)``.
         visits, least, most: Visit classes (see `classes`). Shape ``(classes,)``.
         vectors: Instances of each rank by spatial vector, fewest steps first. Shape ``(vectors, 3)``.
@@ -59,6 +60,7 @@ class Tables(NamedTuple):
 
     extent: Array
     perfect: int
+    apart: int
     start: Array
     visits: Array
     least: Array
