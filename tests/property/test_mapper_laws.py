@@ -307,7 +307,7 @@ def test_the_answer_evaluates_to_what_it_says(problem, objective):
         assert (result.proof, result.gap) == ("optimal", 0.0)
         mapping = Nest(tuple(map(parse_node, result.mapping)))
         again = evaluate_nest(problem.einsum, problem.architecture, mapping)
-        assert replace(again, proof="optimal", space=result.space) == result
+        assert replace(again, proof="optimal", space=result.space, search=result.search) == result
 
 
 @law(problems(most=5), share=0.5)

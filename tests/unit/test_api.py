@@ -18,8 +18,8 @@ def numbers(evaluation):
     """Everything but what only a mapper knows."""
     data = evaluation.to_dict()
     for einsum in data["einsums"].values():
-        einsum["proof"] = einsum["space"] = None
-    return {**data, "proof": None}
+        einsum |= {"proof": None, "gap": 0.0, "space": None, "search": None}
+    return {**data, "proof": None, "gap": 0.0, "space": None}
 
 
 def mapping_file(folder, evaluation):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from einloom.arch.rules import EinsumRules, Holding
 from einloom.arch.tree import Architecture, Fanout, Level, Memory
 from einloom.mapper import compulsory
 from einloom.mapper.found import Objective
@@ -15,8 +16,8 @@ from einloom.workloads.sized import SizedEinsum
 
 
 def explain(
-    architecture: Architecture, path: tuple[Level, ...], einsum: SizedEinsum, nodes: Nodes, result: EinsumResult,
-    objective: Objective, candidates: int, costed: int,
+    architecture: Architecture, path: tuple[Level, ...], einsum: SizedEinsum, rules: EinsumRules, nodes: Nodes,
+    result: EinsumResult, objective: Objective, candidates: int, costed: int,
 ) -> Searched:  # fmt: skip
     """What is known of ``result``, the mapping ``nodes`` of ``einsum`` (flattened where the nest flattens)."""
     energy, cycles = compulsory.energy_pj(architecture, path, einsum), compulsory.cycles(path, einsum)
@@ -26,7 +27,7 @@ def explain(
         least_energy_pj=energy,
         least_cycles=_number(cycles),
         distance=_distance(result, energy, cycles, objective),
-        binds=tuple(_binds(path, einsum, nodes, result)),
+        binds=tuple(_binds(path, einsum, rules, nodes, result)),
     )
 
 
@@ -39,7 +40,9 @@ def _distance(result: EinsumResult, energy: float, cycles: float, objective: Obj
     return value / least - 1 if least else None
 
 
-def _binds(path: tuple[Level, ...], einsum: SizedEinsum, nodes: Nodes, result: EinsumResult) -> Iterator[Limit]:
+def _binds(
+    path: tuple[Level, ...], einsum: SizedEinsum, rules: EinsumRules, nodes: Nodes, result: EinsumResult
+) -> Iterator[Limit]:
     """The busiest resource, then the memories without room and the fanouts without idle instances, outermost first."""
     busiest = result.memories.get(result.bound_by) or result.computes[result.bound_by]
     kind = "bandwidth" if isinstance(busiest, MemoryResult) else "compute"
@@ -47,7 +50,7 @@ def _binds(path: tuple[Level, ...], einsum: SizedEinsum, nodes: Nodes, result: E
     for level in path:
         if isinstance(level, Memory) and level.name in result.memories:
             held = result.memories[level.name]
-            if _is_full(einsum, level, held):
+            if _is_full(einsum, level, rules.holding(level.name), held):
                 capacity = level.capacity.value
                 yield Limit("capacity", level.name, held.occupancy, _number(float(capacity)), held.occupancy_unit)
         elif isinstance(level, Fanout) and level.instances > 1:
@@ -57,15 +60,16 @@ def _binds(path: tuple[Level, ...], einsum: SizedEinsum, nodes: Nodes, result: E
                 yield Limit("fanout", level.name, used, level.instances, "instances")
 
 
-def _is_full(einsum: SizedEinsum, memory: Memory, held: MemoryResult) -> bool:
-    """Whether some tile that is not its whole tensor cannot be doubled."""
+def _is_full(einsum: SizedEinsum, memory: Memory, holding: Holding, held: MemoryResult) -> bool:
+    """Whether some tile that is not its whole tensor cannot be doubled, or no element of one that is not held fits."""
     room = float(memory.capacity.value) - float(held.occupancy)
     for access in einsum.accesses:
         tile = held.tensors.get(access.tensor)
-        if tile is not None and 0 < tile.occupancy_words < einsum.size(access):
+        elements = tile.occupancy_words if tile is not None else 1 if holding.allows(access.tensor) else 0
+        if tile is None or elements < einsum.size(access):
             width = 1.0 if memory.capacity.in_words else float(access.bits)
             copies = 2 if applies(memory.double_buffered, einsum, access.tensor) else 1
-            if tile.occupancy_words * width * copies > room:
+            if elements * width * copies > room:
                 return True
     return False
 

@@ -126,7 +126,7 @@ class Mapper:
             found, results = sweep(search, self._architecture, path, flat, self._memory, self._deadline_s)
         if not results:
             raise MappingError(too_small(flat, nest.nodes, found.smallest))
-        return self._explained(flat, [_OnPath(path, found, FILLED, results)])
+        return self._explained(flat, EinsumRules(), [_OnPath(path, found, FILLED, results)])
 
     def _search(self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules) -> Mapped:
         start, paths = time.monotonic(), self._paths(flat, rules)
@@ -139,7 +139,7 @@ class Mapper:
         if not any(offer.results for offer in offers):
             smallest = {name: least for offer in offers for name, least in offer.found.smallest.items()}
             raise MappingError(not_found(flat, smallest, all(offer.found.complete for offer in offers)))
-        return self._explained(flat, offers)
+        return self._explained(flat, rules, offers)
 
     def _offer(
         self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules, path: tuple[Level, ...], left: float | None
@@ -159,7 +159,7 @@ class Mapper:
             found, results = sweep(search, self._architecture, path, flat, self._memory, left)
         return _OnPath(path, found, "; ".join(sorted(spaces, reverse=True)), results)
 
-    def _explained(self, flat: SizedEinsum, offers: list[_OnPath]) -> Mapped:
+    def _explained(self, flat: SizedEinsum, rules: EinsumRules, offers: list[_OnPath]) -> Mapped:
         """The best of all paths, with what is proven and known of each."""
         space = "; ".join(dict.fromkeys(offer.space for offer in offers))
         candidates = sum(offer.found.candidates for offer in offers)
@@ -168,8 +168,8 @@ class Mapper:
         for result in self._select([result for offer in offers for result in offer.results]):
             gap = max(self._gap(offer, flat, result) for offer in offers)
             searched = explain(
-                self._architecture, self._architecture.path_to(result.binding), flat, _nodes(result), result,
-                self._objective, candidates, costed,
+                self._architecture, self._architecture.path_to(result.binding), flat, rules, _nodes(result),
+                result, self._objective, candidates, costed,
             )  # fmt: skip
             proof = "gap" if gap else "optimal"
             results.append(replace(result, proof=proof, gap=gap, space=space, search=searched))

@@ -1,8 +1,8 @@
 """The front over latency, energy and the occupancy of one memory: a sweep of its capacity.
 
 The latency-energy front under a capacity holds, for every mapping that fits, one that is no worse and fits too. Let M
-be the largest occupancy on that front: down to M no smaller capacity changes it. So the next capacity is one step below
-M, until nothing fits; every point of the three-dimensional front is then among the points found.
+be the largest occupancy on that front: down to M no smaller capacity changes it. So the next capacity is half a
+bit (or word) below M, until nothing fits; every point of the three-dimensional front is then among the points found.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def sweep(
 
 
 def _below(results: Results, einsum: SizedEinsum, memory: str) -> Amount | None:
-    """The largest capacity below the largest occupancy; None where that is nothing at all."""
+    """A capacity between the largest occupancy and the next smaller one; None where that is nothing at all."""
     holding = [result.memories[memory] for result in results if memory in result.memories]
     if not holding:
         return None
     in_words = holding[0].occupancy_unit == "words"
     parts = 1 if in_words else bit_parts(einsum)
     largest = round(max(held.occupancy for held in holding) * parts)
-    return Amount(Fraction(largest - 1, parts), in_words) if largest > 1 else None
+    return Amount(Fraction(2 * largest - 1, 2 * parts), in_words) if largest else None
 
 
 def with_capacity(architecture: Architecture, memory: str, capacity: Amount) -> Architecture:

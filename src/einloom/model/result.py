@@ -53,8 +53,8 @@ class Limit:
     """A resource that the best mapping uses up: what keeps it from being better.
 
     Attributes:
-        what: ``compute`` or ``bandwidth`` (busy in every cycle of the busiest resource), ``capacity`` (some tile
-            that is not its whole tensor cannot be doubled), ``fanout`` (all instances are used).
+        what: ``compute`` or ``bandwidth`` (the busiest resource), ``capacity`` (some tile that is not its whole tensor
+            cannot be doubled, or no element of a tensor that is not held fits), ``fanout`` (all instances are used).
         where: Name of the level.
         used, limit: In ``unit``.
     """

@@ -11,15 +11,20 @@ TOP = {
     "version": int, "design": str, "cycles": NUMBER, "latency_s": float, "energy_pj": float,
     "area_um2": (float, type(None)),
     "power_w": float, "operations": int, "utilization": dict, "bound_by": str, "proof": (str, type(None)), "gap": float,
-    "repeat": int, "mapping": dict, "einsums": dict, "energy_pj_by": dict,
+    "space": (str, type(None)), "repeat": int, "mapping": dict, "einsums": dict, "energy_pj_by": dict,
 }  # fmt: skip
 EINSUM = {
     "cycles": NUMBER, "energy_pj": float, "binding": str, "mapping": list, "flatten": dict, "memories": dict,
     "computes": dict, "links_energy_pj": float, "leakage_pj": float, "terms_cycles": dict, "bound_by": str,
     "repeat": int, "utilization": float,
     "proof": (str, type(None)), "gap": float, "space": (str, type(None)), "notes": list,
+    "search": (dict, type(None)),
 }  # fmt: skip
-MEMORY = {"busy_cycles": NUMBER, "energy_pj": float, "tensors": dict}
+MEMORY = {
+    "busy_cycles": NUMBER, "energy_pj": float, "tensors": dict, "occupancy": NUMBER, "occupancy_unit": str,
+}  # fmt: skip
+SEARCH = {"candidates": int, "costed": int, "compulsory": dict, "distance": (float, type(None)), "binds": list}
+LIMIT = {"what": str, "where": str, "used": NUMBER, "limit": NUMBER, "unit": str}
 COUNTS = {"reads", "writes", "fills", "updates", "drains", "occupancy_words"}
 COMPUTE = {
     "operations": int, "busy_cycles": NUMBER, "energy_pj": float, "instances": int, "instances_used": int,
@@ -48,6 +53,11 @@ def assert_result(data):
                 assert_shape(counts, dict.fromkeys(COUNTS, int))
         for compute in einsum["computes"].values():
             assert_shape(compute, COMPUTE)
+        if einsum["search"] is not None:
+            assert_shape(einsum["search"], SEARCH)
+            assert_shape(einsum["search"]["compulsory"], {"energy_pj": float, "cycles": NUMBER})
+            for limit in einsum["search"]["binds"]:
+                assert_shape(limit, LIMIT)
 
 
 @pytest.mark.parametrize("design", [GEMM, "designs/tpu_like_conv.yaml"])
@@ -102,7 +112,8 @@ def test_the_mapping_that_map_prints_is_what_a_mapping_file_holds(run, tmp_path)
     file = tmp_path / "found.yaml"
     file.write_text(json.dumps({"version": 1, "mapping": mapped["mapping"]}))  # JSON is YAML
     again = run("evaluate", "designs/tpu_like_conv.yaml", "--mapping", file, "--json").json
-    assert {**mapped, "proof": None} == {**again, "einsums": mapped["einsums"]}
+    unproven = {"proof": None, "gap": 0.0, "space": None}
+    assert {**mapped, **unproven} == {**again, "einsums": mapped["einsums"]}
 
 
 def test_what_the_design_lacks_is_said_once(run):

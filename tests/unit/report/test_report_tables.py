@@ -96,7 +96,7 @@ def test_an_evaluation_prints_on_a_terminal():
 
 def test_a_proof_is_shown_where_there_is_one():
     totals = evaluation_tables({**RESULT, "proof": "gap", "gap": 0.03, "repeat": 12})[0]
-    assert dict(totals.rows)["proof"] == "gap, gap 3.0%"
+    assert dict(totals.rows)["proof"] == "gap 3.0%"
     assert dict(totals.rows)["repeat"].startswith("12 ")
 
 
