@@ -125,7 +125,7 @@ class Mapper:
         else:
             found, results = sweep(search, self._architecture, path, flat, self._memory, self._deadline_s)
         if not results:
-            raise MappingError(too_small(flat, nest.nodes, found.smallest))
+            raise MappingError(too_small(flat, path, nest.nodes, found.smallest))
         return self._explained(flat, EinsumRules(), [_OnPath(path, found, FILLED, results)])
 
     def _search(self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules) -> Mapped:
@@ -137,8 +137,9 @@ class Mapper:
                 left = max(0.0, left - (time.monotonic() - start)) / (len(paths) - turn)
             offers.append(self._offer(einsum, flat, rules, path, left))
         if not any(offer.results for offer in offers):
-            smallest = {name: least for offer in offers for name, least in offer.found.smallest.items()}
-            raise MappingError(not_found(flat, smallest, all(offer.found.complete for offer in offers)))
+            complete = all(offer.found.complete for offer in offers)
+            reasons = (not_found(flat, offer.path, offer.found.smallest, complete) for offer in offers)
+            raise MappingError(list(dict.fromkeys(problem for found in reasons for problem in found)))
         return self._explained(flat, rules, offers)
 
     def _offer(
@@ -215,7 +216,7 @@ class Mapper:
                 able.append(path)
         if not able:
             raise MappingError(unable)
-        reasons = [excluded(einsum, path, rules) for path in able]
+        reasons = [excluded(einsum, path, rules, alone=len(able) == 1) for path in able]
         if all(reasons):
             raise MappingError(list(dict.fromkeys(problem for found in reasons for problem in found)))
         return [path for path, found in zip(able, reasons, strict=True) if not found]

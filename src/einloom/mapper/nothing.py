@@ -41,8 +41,12 @@ def _least_missing(compute: Compute, missing: Sequence[str]) -> list[str]:
     return [half if operator == "mac" else operator for operator in missing]
 
 
-def excluded(einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules) -> list[Problem]:
-    """What excludes every mapping on a path; empty where the tiles of the smallest mapping fit."""
+def excluded(einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules, alone: bool = True) -> list[Problem]:
+    """What excludes every mapping on a path; empty where the tiles of the smallest mapping fit.
+
+    Args:
+        alone: No other compute could execute the Einsum.
+    """
     problems = []
     for level in path:
         if isinstance(level, Memory):
@@ -50,38 +54,42 @@ def excluded(einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules) -
                 problems += _refused(einsum, level, rules)
             needs = _needs(einsum, level, path, rules)
             if sum(needs.values()) > level.capacity.value:
-                problems.append(_too_small(einsum, level, needs, whole=level is path[0]))
+                problems.append(_too_small(einsum, level, needs, whole=level is path[0], alone=alone))
     return problems
 
 
-def not_found(einsum: SizedEinsum, smallest: Mapping[str, tuple[float, float]], complete: bool) -> list[Problem]:
+Smallest = Mapping[str, tuple[float, float]]
+"""For each memory that excluded a whole choice of holders: (least bits or words needed, capacity)."""
+
+
+def not_found(einsum: SizedEinsum, path: tuple[Level, ...], smallest: Smallest, complete: bool) -> list[Problem]:
     """Nothing was found although single elements fit.
 
     Args:
-        smallest: For each memory that excluded a whole choice of holders: (least bits or words needed, capacity).
         complete: Whether the search ended before its deadline.
     """
     if not complete:
         return [Problem(f"no mapping of {einsum.name} was found within the deadline", "give more time: `--deadline`")]
     return [
         Problem(
-            f"no mapping of {einsum.name} fits: the least tiles need {_amount(needed)} in {name}, "
+            f"no mapping of {einsum.name} fits: the least tiles need {_amount(needed)} {_unit(path, name)} in {name}, "
             f"it holds {_amount(capacity)}",
-            f"raise the capacity of {name} to {_amount(needed)}, or hold fewer tensors there",
+            f"raise the capacity of {name} to {_amount(needed)} {_unit(path, name)}, or hold fewer tensors there",
             (name, "capacity"),
         )
         for name, (needed, capacity) in smallest.items()
     ] or [Problem(f"no mapping of {einsum.name} can be counted here", "give bounds that divide: `--bounds perfect`")]
 
 
-def too_small(einsum: SizedEinsum, nodes: Nodes, smallest: Mapping[str, tuple[float, float]]) -> list[Problem]:
+def too_small(einsum: SizedEinsum, path: tuple[Level, ...], nodes: Nodes, smallest: Smallest) -> list[Problem]:
     """Memories that the tiles of a given nest overflow whatever its open bounds, each at its first hold node."""
     held = {node.memory: at for at, node in reversed(list(enumerate(nodes))) if isinstance(node, Hold)}
     return [
         Problem(
-            f"no `auto` bounds of {einsum.name} fit: the least tiles need {_amount(needed)} in {name}, "
-            f"it holds {_amount(capacity)}",
-            f"lower the given bounds inside this hold, raise the capacity to {_amount(needed)}, or hold fewer tensors",
+            f"no `auto` bounds of {einsum.name} fit: the least tiles need {_amount(needed)} {_unit(path, name)} in "
+            f"{name}, it holds {_amount(capacity)}",
+            f"lower the given bounds inside this hold, raise the capacity to {_amount(needed)} {_unit(path, name)}, "
+            "or hold fewer tensors",
             (held[name],) if name in held else (),
         )
         for name, (needed, capacity) in smallest.items()
@@ -135,7 +143,7 @@ def _least_extents(einsum: SizedEinsum, memory: Memory, path: tuple[Level, ...],
     return extents
 
 
-def _too_small(einsum: SizedEinsum, memory: Memory, needs: Mapping[str, Fraction], whole: bool) -> Problem:
+def _too_small(einsum: SizedEinsum, memory: Memory, needs: Mapping[str, Fraction], whole: bool, alone: bool) -> Problem:
     unit, short = ("words", "words") if memory.capacity.in_words else ("bits", "b")
     least, capacity = sum(needs.values(), Fraction(0)), memory.capacity.value
     tiles = ("the whole " if whole else "the least tiles of ") + _and(list(needs))
@@ -146,12 +154,18 @@ def _too_small(einsum: SizedEinsum, memory: Memory, needs: Mapping[str, Fraction
         hints += [f"let it not hold {tensor}" for tensor in enough] or ["let it hold fewer tensors"]
     if memory.double_buffered is not False:
         hints.append("switch off `double_buffered`")
+    if not whole and not alone:
+        hints.append("make it fit at another compute")
     return Problem(
         f"no mapping of {einsum.name} fits: {memory.name} must hold {tiles}, {_amount(least)} {unit}{listed}; "
         f"it holds {_amount(capacity)}",
         ", or ".join(hints),
         (memory.name, "capacity"),
     )
+
+
+def _unit(path: tuple[Level, ...], memory: str) -> str:
+    return "words" if any(isinstance(m, Memory) and m.name == memory and m.capacity.in_words for m in path) else "bits"
 
 
 def _and(names: Sequence[str]) -> str:
