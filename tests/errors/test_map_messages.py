@@ -13,6 +13,7 @@ import pytest
 
 import einloom
 from einloom.cli import main
+from einloom.errors import Problem
 
 HERE = Path(__file__).parent / "map"
 MISTAKES = sorted(HERE.glob("*.yaml"))
@@ -84,3 +85,11 @@ def test_nothing_found_in_time_is_not_said_to_be_impossible(monkeypatch):
     monkeypatch.setattr(mapper, "answer", lambda *_: Answered(Found(complete=False), "every nest"))
     with pytest.raises(einloom.MappingError, match="no mapping of Z was found within the deadline"):
         einloom.load("designs/peer16_gemm.yaml", set={"mapping": None}).map(deadline_s=1.0)
+
+
+def test_a_level_that_a_template_builds_is_said_at_the_template():
+    loaded = einloom.load("designs/systolic_bert.yaml").loaded
+    reason = einloom.MappingError(Problem("too small", "", ("Reg", "capacity")))
+    (located,) = loaded.on_architecture(reason).problems
+    assert "template:" in located.source
+    assert located.line > 0

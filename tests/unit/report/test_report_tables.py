@@ -8,6 +8,7 @@ from einloom.report.tables import (
     dry_run_table,
     evaluation_table,
     evaluation_tables,
+    front_table,
     number,
     scaled,
     study_table,
@@ -56,9 +57,7 @@ def test_paths_that_end_alike_are_written_in_full(tmp_path):
 
 
 def test_networks_are_named_in_the_header(tmp_path):
-    plan = make_plan(
-        "random", 3, networks=("small", "large"), objectives=objectives(cycles="min", area_mm2="min")
-    )
+    plan = make_plan("random", 3, networks=("small", "large"), objectives=objectives(cycles="min", area_mm2="min"))
     grid = study_table(explore(plan, two_networks, folder=tmp_path / "s", progress=False))
     assert grid.header[-3:] == ("small: latency [cycles]", "large: latency [cycles]", "area [mm²]")
 
@@ -98,6 +97,57 @@ def test_a_proof_is_shown_where_there_is_one():
     totals = evaluation_tables({**RESULT, "proof": "gap", "gap": 0.03, "repeat": 12})[0]
     assert dict(totals.rows)["proof"] == "gap 3.0%"
     assert dict(totals.rows)["repeat"].startswith("12 ")
+
+
+SEARCH = {
+    "candidates": 5 * 10**13, "costed": 1234, "distance": 0.33756,
+    "compulsory": {"energy_pj": 1e9, "cycles": 4_194_304},
+    "binds": [
+        {"what": "compute", "where": "MAC", "used": 4_194_304, "limit": 4_194_304, "unit": "cycles"},
+        {"what": "capacity", "where": "GLB", "used": 1_048_064, "limit": 1_048_576, "unit": "bits"},
+        {"what": "capacity", "where": "Reg", "used": 2, "limit": 2, "unit": "words"},
+        {"what": "fanout", "where": "PE", "used": 256, "limit": 256, "unit": "instances"},
+    ],
+}  # fmt: skip
+
+
+def searched(**changes):
+    entry = {**RESULT["einsums"]["Z"], "proof": "optimal", "gap": 0.0, "space": "every nest", "search": SEARCH}
+    return {**RESULT, "einsums": {"Z": {**entry, **changes}}}
+
+
+def test_a_mapped_einsum_says_how_it_was_found():
+    grid = evaluation_tables(searched())[-1]
+    binds = "MAC compute, GLB capacity 127.9/128 KiB, Reg capacity 2/2 words, PE fanout 256/256"
+    assert grid.rows == (("Z", "optimal", "5.0e13", "1,234", "33.8%", binds),)
+    assert grid.note == "map space: every nest"
+
+
+def test_a_gap_is_shown_with_its_size():
+    assert evaluation_tables(searched(proof="gap", gap=0.05))[-1].rows[0][1] == "gap 5.0%"
+
+
+def test_spaces_that_differ_name_their_einsums():
+    one, other = searched()["einsums"]["Z"], searched(space="narrowed to: two")["einsums"]["Z"]
+    grid = evaluation_tables({**RESULT, "einsums": {"a": one, "b": other, "c": one}})[-1]
+    assert grid.note == "map space of a, c: every nest; map space of b: narrowed to: two"
+
+
+def test_an_evaluated_design_was_not_searched():
+    assert len(evaluation_tables(RESULT)) == 3
+
+
+def test_a_proof_names_its_space():
+    totals = evaluation_tables({**RESULT, "proof": "optimal", "gap": 0.0, "space": "every nest"})[0]
+    assert dict(totals.rows)["proof"] == "optimal in every nest"
+
+
+def test_a_front_with_occupancy_has_its_column():
+    held = {"memory": "GLB", "used": 4096, "unit": "bits"}
+    grid = front_table([{**RESULT, "proof": "optimal", "space": "every nest", "occupancy": held}])
+    assert grid.header[3:] == ("GLB [bits]", "bound by", "proof")
+    assert grid.rows[0][3:] == ("4,096", "MAC", "optimal")
+    assert front_table([RESULT]).header[3:] == ("bound by", "proof")
 
 
 def test_an_evaluation_without_einsums_has_empty_tables():
