@@ -189,11 +189,11 @@ def points_of_all_leaves(tables, objective):
     classes = [range(tables.start[r], tables.start[r + 1]) for r in range(3)]
     for family, *chosen in itertools.product(range(4), *classes):
         best = Best(np.zeros((1, 4)), np.zeros((1, RECIPE), np.int64), np.zeros(2, np.int64))
-        low, high, visits = (np.array([side[i] for i in chosen]) for side in (tables.least, tables.most, tables.visits))
+        sides = tuple(np.array([side[i] for i in chosen]) for side in (tables.least, tables.most, tables.visits))
         if family:
-            search_floating(tables, objective, family - 1, low, high, visits, best, scratch)
+            search_floating(tables, objective, family - 1, sides, 0, len(tables.vectors), best, scratch)
         else:
-            search_leaf(tables, objective, low, high, visits, best, scratch)
+            search_leaf(tables, objective, sides, 0, len(tables.vectors), best, scratch)
         if best.counts[0]:
             yield tuple(best.points[0, :2])
 

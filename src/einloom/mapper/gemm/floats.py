@@ -210,20 +210,22 @@ def _filled(t: Tables, r: int, w: int, s: int) -> float:
 
 @entry
 def search_floating(
-    t: Tables, objective: int, a: int, low: Array, high: Array, v: Array, best: Best, scratch: Scratch
-) -> None:
-    """Offer every nest of single classes where tensor ``a`` floats, where it may still improve."""
+    t: Tables, objective: int, a: int, sides: tuple[Array, Array, Array], first: int, last: int, best: Best,
+    scratch: Scratch,
+) -> bool:  # fmt: skip
+    """`leaf.search_leaf` where tensor ``a`` floats."""
+    low, high, v = sides
     b, c = (a + 1) % 3, (a + 2) % 3
     least = least_floating(t, objective, a, low, high, v, v, scratch)
     n = _list_places(t, a, low, v, v, scratch)
     w, u, steps = scratch.ranks[W], scratch.ranks[U], scratch.steps
     w[a] = 1
     room = t.capacity[REGISTERS] // t.width[REGISTERS, a]
-    for vector in range(len(t.vectors)):
+    for vector in range(first, min(last, len(t.vectors))):
         s = t.vectors[vector]
         cycles = max(least[2], t.steps[vector] * t.step_cycles)
         if not may_improve(objective, best.points, best.counts[0], least[1], cycles):
-            break
+            return False
         across = ceil_div(t.extent[a], s[a])  # array tiles of rank a
         if (t.perfect and across % v[a]) or ceil_div(across, ceil_div(across, v[a])) != v[a]:
             continue
@@ -241,6 +243,7 @@ def search_floating(
                 w[c], u[c] = w_c, min(t.extent[c], w_c * s[c])
                 steps[c] = inner.steps_of(t.extent[c], v[c], w_c, s[c])
                 _search_beside(t, objective, a, row, best, scratch)
+    return last < len(t.vectors)
 
 
 @kernel

@@ -121,17 +121,28 @@ def tighten(
 
 
 @entry
-def search_leaf(t: Tables, objective: int, low: Array, high: Array, v: Array, best: Best, scratch: Scratch) -> None:
-    """Offer every nest whose array tiles lie in ``low .. high`` with ``v`` visits, where it may still improve."""
+def search_leaf(
+    t: Tables, objective: int, sides: tuple[Array, Array, Array], first: int, last: int, best: Best, scratch: Scratch
+) -> bool:
+    """Offer every nest of a leaf where it may still improve.
+
+    Args:
+        sides: Smallest and largest array tile of each rank, and their visits.
+        first, last: Rows of spatial vectors, the last one left out.
+
+    Returns:
+        Whether later vectors may improve.
+    """
+    low, high, v = sides
     n = outer.list_options(t, loose(t, low, v, scratch), scratch.relaxed)
     outer_energy, outer_cycles = outer.least_outer(t, scratch.relaxed, n, v)
     w_low, w_high, w = scratch.ranks[W_LOW], scratch.ranks[W_HIGH], scratch.ranks[W]
-    for vector in range(len(t.vectors)):
+    for vector in range(first, min(last, len(t.vectors))):
         s = t.vectors[vector]
         cycles = max(t.steps[vector] * t.step_cycles, outer_cycles)
         least = t.base_pj + outer_energy + t.leak_pj * cycles
         if not may_improve(objective, best.points, best.counts[0], least, cycles):
-            break  # vectors stand in the order of their steps
+            return False  # vectors stand in the order of their steps
         possible = True
         for r in range(3):
             w_low[r], w_high[r] = inner.bounds_range(t, r, low[r], high[r], s[r])
@@ -143,6 +154,7 @@ def search_leaf(t: Tables, objective: int, low: Array, high: Array, v: Array, be
             u, steps = scratch.ranks[U], scratch.steps
             row = Row(vector, s, w, u, v, steps, t.base_pj + outer_energy, outer_cycles)
             _search_bounds(t, objective, row, inside, best, scratch)
+    return last < len(t.vectors)
 
 
 @kernel

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from einloom.mapper.gemm.best import Best, may_improve, score
 from einloom.mapper.gemm.compiled import copy, entry, kernel
 from einloom.mapper.gemm.floats import least_floating
@@ -42,6 +44,15 @@ class Queue(NamedTuple):
     counts: Array
 
 
+def whole_space(t: Tables) -> Queue:
+    """A queue of one node for each family, without bounds yet."""
+    queue = Queue(np.zeros((1024, 3)), np.zeros((1024, 7), np.int64), np.array([4, 0]))
+    last = np.diff(t.start) - 1
+    for family in range(4):
+        queue.boxes[family] = family, 0, last[0], 0, last[1], 0, last[2]
+    return queue
+
+
 @kernel
 def _before(queue: Queue, i: int, j: int) -> bool:
     """Whether node ``i`` comes out before node ``j``: the smaller score, then energy, then cycles."""
@@ -64,7 +75,7 @@ def _swap(queue: Queue, i: int, j: int) -> None:
 
 
 @kernel
-def push(queue: Queue, key: Bounds, box: Array) -> None:
+def _push(queue: Queue, key: Bounds, box: Array) -> None:
     i = queue.counts[0]
     queue.counts[0] += 1
     queue.keys[i, 0], queue.keys[i, 1], queue.keys[i, 2] = key
@@ -143,19 +154,6 @@ def _halves(t: Tables, box: Array, rank: int, lower: Array, upper: Array) -> Non
     upper[1 + 2 * rank] = cut + 1
 
 
-@kernel
-def _open(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch) -> None:
-    """Put the whole space in the queue: one node for each family."""
-    box = scratch.boxes[0]
-    for family in range(4):
-        box[0] = family
-        for r in range(3):
-            box[1 + 2 * r], box[2 + 2 * r] = 0, t.start[r + 1] - t.start[r] - 1
-        key = bound(t, objective, box, best, scratch)
-        if key[1] < math.inf:
-            push(queue, key, box)
-
-
 @entry
 def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, nodes: int) -> int:
     """Take up to ``nodes`` nodes out of the queue, up to the first leaf.
@@ -165,8 +163,6 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
         to be searched before the next call; else `MORE`.
     """
     box, lower, upper = scratch.boxes[0], scratch.boxes[1], scratch.boxes[2]
-    if queue.counts[1] == 0:
-        _open(t, objective, queue, best, scratch)
     for _ in range(nodes):
         if queue.counts[0] == 0:
             return DONE
@@ -189,10 +185,10 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
                 lower, upper = upper, lower
                 first, second = second, first
             if may_improve(objective, best.points, best.counts[0], second[1], second[2]):
-                push(queue, second, upper)
+                _push(queue, second, upper)
             if not dive:
                 if may_improve(objective, best.points, best.counts[0], first[1], first[2]):
-                    push(queue, first, lower)
+                    _push(queue, first, lower)
                 break
             key, box, lower = first, lower, box
     return MORE

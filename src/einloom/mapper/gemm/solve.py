@@ -15,13 +15,16 @@ from einloom.mapper.gemm.floats import search_floating
 from einloom.mapper.gemm.leaf import search_leaf
 from einloom.mapper.gemm.nests import nodes_of
 from einloom.mapper.gemm.problem import Problem, problem_of
-from einloom.mapper.gemm.search import DONE, LEAF, MOST_POINTS, Queue, run
+from einloom.mapper.gemm.search import DONE, MORE, MOST_POINTS, Queue, run, whole_space
 from einloom.mapper.gemm.tables import EDP, FEWEST, HIGH, LATENCY, LOW, PARETO, RECIPE, Tables, scratch_for
 from einloom.model.arrays import Array
 from einloom.workloads.sized import SizedEinsum
 
-NODES = 64
+NODES = 16
 """Nodes between two looks at the clock."""
+
+VECTORS = 4096
+"""Spatial vectors of a leaf between two looks at the clock."""
 
 
 def solve(
@@ -70,29 +73,40 @@ class _Search:
         points = MOST_POINTS if objective == PARETO else 1
         self._best = Best(np.zeros((points, 4)), np.zeros((points, RECIPE), np.int64), np.zeros(2, np.int64))
         self._scratch = scratch_for(tables)
-        self._queue = Queue(np.zeros((1024, 3)), np.zeros((1024, 7), np.int64), np.zeros(2, np.int64))
+        self._queue = whole_space(tables)
+        self._floor = 0.0
 
     def run(self, deadline: float | None) -> bool:
         """Search until the proof (True) or the deadline."""
         while True:
+            self._floor = float(self._queue.keys[0, 0])
             reason = run(self._tables, self.objective, self._queue, self._best, self._scratch, NODES)
-            if reason == DONE:
-                return True
-            if reason == LEAF:
-                self._search_leaf()
-            if deadline is not None and time.monotonic() > deadline and self._best.counts[0]:
+            if reason == DONE or not (reason == MORE or self._search_leaf(deadline)):
+                return reason == DONE
+            if self._late(deadline) and self._queue.counts[0]:
+                self._floor = float(self._queue.keys[0, 0])
                 return False
             self._grow()
 
-    def _search_leaf(self) -> None:
-        """Everything in the leaf that `search.run` stopped at."""
-        scratch = self._scratch
-        low, high, visits = (scratch.ranks[side] for side in (LOW, HIGH, FEWEST))
-        family = int(scratch.boxes[0, 0])
-        if family:
-            search_floating(self._tables, self.objective, family - 1, low, high, visits, self._best, scratch)
-        else:
-            search_leaf(self._tables, self.objective, low, high, visits, self._best, scratch)
+    def _search_leaf(self, deadline: float | None) -> bool:
+        """Everything in the leaf that `search.run` stopped at; False where the deadline came first."""
+        ranks, family = self._scratch.ranks, int(self._scratch.boxes[0, 0])
+        sides = ranks[LOW], ranks[HIGH], ranks[FEWEST]
+        first, more = 0, True
+        while more:
+            task = (sides, first, first + VECTORS, self._best, self._scratch)
+            if family:
+                more = search_floating(self._tables, self.objective, family - 1, *task)
+            else:
+                more = search_leaf(self._tables, self.objective, *task)
+            if more and self._late(deadline):
+                return False
+            first += VECTORS
+        return True
+
+    def _late(self, deadline: float | None) -> bool:
+        """Whether to stop here: not before there is an answer."""
+        return deadline is not None and time.monotonic() > deadline and bool(self._best.counts[0])
 
     def _grow(self) -> None:
         """Room for the nodes of one more call: each, diving, may leave one a split."""
@@ -103,8 +117,8 @@ class _Search:
             self._queue = Queue(keys, boxes, self._queue.counts)
 
     def bound(self) -> float:
-        """A lower bound of the objective over all that is open."""
-        return float(self._queue.keys[0, 0])
+        """A lower bound of the objective over all that is open; of a front, of the energy of what is missing."""
+        return self._floor
 
     def found(self) -> tuple[Array, Array, int]:
         n = int(self._best.counts[0])

@@ -79,10 +79,14 @@ def _on_axis(axis: Axis, extents: Sequence[int], perfect: bool) -> Array:
 
 def _distinct(instances: Array, cost: Array) -> Array:
     """One place of each distinct row, that of the least ``cost``."""
-    keys = np.zeros(len(instances), dtype=np.int64)
-    for column in instances.T:
-        keys = keys * (int(column.max(initial=1)) + 1) + column
-    order = np.lexsort((cost, keys))
+    keys, most = np.zeros(len(instances), dtype=np.int64), 1.0
+    for column in (*instances.T, cost):
+        size = int(column.max(initial=1)) + 1
+        keys, most = keys * size + column, most * size
+    last = int(cost.max(initial=1)) + 1
+    order = np.argsort(keys) if most < 2**62 else np.lexsort((cost, *instances.T))
+    rows = keys[order] // last if most < 2**62 else instances[order]
     first = np.ones(len(order), dtype=bool)
-    first[1:] = keys[order][1:] != keys[order][:-1]
+    changes = rows[1:] != rows[:-1]
+    first[1:] = changes if changes.ndim == 1 else changes.any(axis=1)
     return np.asarray(order[first])
