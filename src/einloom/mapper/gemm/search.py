@@ -23,6 +23,9 @@ from einloom.model.arrays import Array
 DIVE = 50
 """Nodes between two dives."""
 
+FAMILIES = 4
+"""Ordinary nests, and those in which one tensor floats."""
+
 DONE, MORE, LEAF = range(3)
 """Why a run ends."""
 
@@ -46,9 +49,9 @@ class Queue(NamedTuple):
 
 def whole_space(t: Tables) -> Queue:
     """A queue of one node for each family, without bounds yet."""
-    queue = Queue(np.zeros((1024, 3)), np.zeros((1024, 7), np.int64), np.array([4, 0]))
+    queue = Queue(np.zeros((1024, 3)), np.zeros((1024, 7), np.int64), np.array([FAMILIES, 0]))
     last = np.diff(t.start) - 1
-    for family in range(4):
+    for family in range(FAMILIES):
         queue.boxes[family] = family, 0, last[0], 0, last[1], 0, last[2]
     return queue
 
@@ -166,7 +169,7 @@ def run(t: Tables, objective: int, queue: Queue, best: Best, scratch: Scratch, n
     for _ in range(nodes):
         if queue.counts[0] == 0:
             return DONE
-        dive = queue.counts[1] % DIVE == 0
+        dive = queue.counts[1] % DIVE == FAMILIES
         key = _pop(queue, box)
         while may_improve(objective, best.points, best.counts[0], key[1], key[2]) and _promises(objective, key, best):
             if objective != ENERGY:

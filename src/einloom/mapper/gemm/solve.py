@@ -15,7 +15,7 @@ from einloom.mapper.gemm.floats import search_floating
 from einloom.mapper.gemm.leaf import search_leaf
 from einloom.mapper.gemm.nests import nodes_of
 from einloom.mapper.gemm.problem import Problem, problem_of
-from einloom.mapper.gemm.search import DONE, MORE, MOST_POINTS, Queue, run, whole_space
+from einloom.mapper.gemm.search import DONE, FAMILIES, MORE, MOST_POINTS, Queue, run, whole_space
 from einloom.mapper.gemm.tables import EDP, FEWEST, HIGH, LATENCY, LOW, PARETO, RECIPE, Tables, scratch_for
 from einloom.model.arrays import Array
 from einloom.workloads.sized import SizedEinsum
@@ -79,8 +79,9 @@ class _Search:
     def run(self, deadline: float | None) -> bool:
         """Search until the proof (True) or the deadline."""
         while True:
+            nodes = NODES if self._queue.counts[1] else FAMILIES  # which have no bound yet
             self._floor = float(self._queue.keys[0, 0])
-            reason = run(self._tables, self.objective, self._queue, self._best, self._scratch, NODES)
+            reason = run(self._tables, self.objective, self._queue, self._best, self._scratch, nodes)
             if reason == DONE or not (reason == MORE or self._search_leaf(deadline)):
                 return reason == DONE
             if self._late(deadline) and self._queue.counts[0]:
