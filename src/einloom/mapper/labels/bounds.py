@@ -153,40 +153,39 @@ def _least_view_words(job: Job, v: int) -> float:
 @kernel
 def _met(job: Job, tensor: int, d: int) -> float:
     """At least as many values along a dimension as are met with ``odometer[r]`` values of each rank."""
-    values, n, whole, part = 1.0, 0, -1, -1
+    values, listed, whole, part, wholes = 1.0, 1.0, job.ranks, job.ranks, 0
+    job.progressions = 0
     for r in range(job.ranks):
         c = job.coefficients[tensor, d, r]
         if c > 0:
             values += job.odometer[r] - 1.0
-            job.strides[n], job.counts[n] = c, job.odometer[r]
-            n += 1
+            listed *= job.odometer[r]
+            job.strides[job.progressions], job.counts[job.progressions] = c, job.odometer[r]
+            job.progressions += 1
             if job.odometer[r] == job.sizes[r]:
-                whole = r
+                whole, wholes = r, wholes + 1
             else:
                 part = r
-    listed = 1.0
-    for i in range(n):
-        listed *= job.counts[i]
-    if part < 0 and listed <= MOST_OFFSETS:
-        return union(job, 1, n)
-    if n == 2 and whole >= 0 and part >= 0:
-        return _met_with_whole(job, job.coefficients[tensor, d, whole], job.coefficients[tensor, d, part], whole, part)
+    if wholes == job.progressions and listed <= MOST_OFFSETS:
+        return union(job, 1.0)
+    if wholes == 1 and job.progressions == 2:
+        return _met_with_whole(job, tensor, d, whole, part)
     return values
 
 
 @kernel
-def _met_with_whole(job: Job, whole_by: int, part_by: int, whole: int, part: int) -> float:
-    """Values ``whole_by x i + part_by x j`` with all ``i`` and some ``j``, wherever these are.
+def _met_with_whole(job: Job, tensor: int, d: int, whole: int, part: int) -> float:
+    """Values ``a i + b j`` with all ``i`` and some ``j``, wherever these are.
 
-    Divide out the greatest common divisor: with ``a, b`` coprime, two ``j`` meet the same class of values modulo ``a``
+    Divide out the greatest common divisor. With ``a, b`` coprime, two ``j`` meet the same class of values modulo ``a``
     only if ``a`` divides their difference, and then their intervals (of as many values as there are ``i``) are at
     least ``b`` apart. Each interval but the first of its class adds at least ``min(b, length)``.
     """
-    a, b = whole_by, part_by
-    while b:
+    a, b = job.coefficients[tensor, d, whole], job.coefficients[tensor, d, part]
+    while b > 0:
         a, b = b, a % b
     length = float(job.sizes[whole])
-    met: float = length + (job.odometer[part] - 1.0) * min(float(part_by // a), length)
+    met: float = length + (job.odometer[part] - 1.0) * min(float(job.coefficients[tensor, d, part] // a), length)
     return met
 
 

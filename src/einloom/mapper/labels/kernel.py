@@ -81,7 +81,7 @@ def search(
     job.count, job.full = 1, 0
     start(job, pool.states[0], pool.labels[0])
     pool.alive[0], pool.parents[0] = True, -1
-    low = 0
+    low = job.count - 1
     for _ in range(_depth(job)):
         job.layer += 1
         high = job.count
@@ -210,28 +210,30 @@ def _narrow(job: Job, pool: Pool, low: int, beam: int) -> None:
     for begin in range(low, job.count):
         if not pool.alive[begin] or pool.codes[begin] == 0:
             continue
-        placed, n = pool.states[begin, PLACED], 0
+        placed = pool.states[begin, PLACED]
+        job.near = 0
         for i in range(begin, job.count):
             if pool.alive[i] and pool.states[i, PLACED] == placed:
                 pool.codes[i] = 0  # its group is done
-                n = _into_nearest(job, pool.bounds[i], n, min(beam, MOST_BEAM))
-        worst = job.nearest[n - 1]
+                _into_nearest(job, pool.bounds[i], min(beam, MOST_BEAM))
+        worst = job.nearest[job.near - 1]
         for i in range(begin, job.count):
             if pool.states[i, PLACED] == placed and pool.bounds[i] > worst:
                 pool.alive[i] = False
 
 
 @kernel
-def _into_nearest(job: Job, energy: float, n: int, most: int) -> int:
-    """Insert into the sorted ``nearest``, of which ``n`` are in use; returns how many are then."""
-    if n == most and energy >= job.nearest[n - 1]:
-        return n
-    i = min(n, most - 1)
+def _into_nearest(job: Job, energy: float, most: int) -> None:
+    """Insert into the sorted ``nearest``, of at most so many."""
+    if job.near < most:
+        job.near += 1
+    elif energy >= job.nearest[most - 1]:
+        return
+    i = job.near - 1
     while i > 0 and job.nearest[i - 1] > energy:
         job.nearest[i] = job.nearest[i - 1]
         i -= 1
     job.nearest[i] = energy
-    return min(n + 1, most)
 
 
 @kernel

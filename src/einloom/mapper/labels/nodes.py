@@ -242,5 +242,6 @@ def _read_words(job: Job, state: Array, i: int) -> float:
             if not (job.read_merged[i] >> g) & 1:
                 words *= job.spread[g, r]
     for d in range(job.dims[tensor]):
-        words *= union(job, 1, grid(job, state, tensor, d, 0, job.read_merged[i]))
+        grid(job, state, tensor, d, job.read_merged[i])
+        words *= union(job, 1.0)
     return words

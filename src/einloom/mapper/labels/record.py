@@ -132,6 +132,7 @@ class Job:
     full: int  # whether the pool had no room for a label
 
     # room for the work on one label
+    progressions: int  # offsets of instances: all sums of stride x (0 .. count - 1)
     strides: Annotated[Array, "i8", MOST_STRIDES]
     counts: Annotated[Array, "i8", MOST_STRIDES]
     offsets: Annotated[Array, "i8", MOST_OFFSETS]
@@ -141,7 +142,8 @@ class Job:
     promised_rank: Annotated[Array, "i8", MOST_STRIDES]
     promised_fanout: Annotated[Array, "i8", MOST_STRIDES]
     busy: Annotated[Array, "f8", MOST_PORTS]
-    nearest: Annotated[Array, "f8", MOST_BEAM]
+    near: int
+    nearest: Annotated[Array, "f8", MOST_BEAM]  # bounds of the `near` most promising labels
 
 
 def _field(name: str, hint: object) -> tuple[str, str] | tuple[str, str, tuple[int, ...]]:

@@ -15,60 +15,59 @@ from einloom.model.arrays import Array
 
 
 @kernel
-def union(job: Job, length: int, n: int) -> float:
-    """Elements in the union of intervals at all sums of ``n`` progressions ``stride x (0 .. count - 1)`` of the job.
+def union(job: Job, length: float) -> float:
+    """Elements in the union of intervals at all sums of the progressions ``stride x (0 .. count - 1)`` of the job.
 
     A progression that begins within the reach of one whose stride divides its own makes that one longer. What remains
     mostly begins beyond the reach of all smaller ones: then the sums stand in lexical order, and each gap between
     neighbours adds as much as fits in it.
     """
-    if length <= 0:
+    if length <= 0.0:
         return 0.0
-    n = _merged(job, n)
-    words, reach, many = float(length), 0, 1
-    for i in range(n):
-        many *= job.counts[i]
-    rest = many
-    for i in range(n):
+    _merge(job)
+    words, reach, rest = length, 0.0, 1.0
+    for i in range(job.progressions):
+        rest *= job.counts[i]
+    for i in range(job.progressions):
         gap = job.strides[i] - reach
-        if gap <= 0:
-            return _union_of_all(job, length, n, many)
-        rest //= job.counts[i]
-        words += (job.counts[i] - 1) * rest * min(gap, length)
-        reach += job.strides[i] * (job.counts[i] - 1)
+        if gap <= 0.0:
+            return _union_of_all(job, length)
+        rest /= job.counts[i]
+        words += (job.counts[i] - 1.0) * rest * min(gap, length)
+        reach += job.strides[i] * (job.counts[i] - 1.0)
     return words
 
 
 @kernel
-def _merged(job: Job, n: int) -> int:
-    """Sort progressions by stride, and make one of two where that is what they are; returns how many remain."""
-    for i in range(1, n):
+def _merge(job: Job) -> None:
+    """Sort progressions by stride, and make one of two where that is what they are."""
+    for i in range(1, job.progressions):
         stride, count, j = job.strides[i], job.counts[i], i
         while j > 0 and job.strides[j - 1] > stride:
             job.strides[j], job.counts[j] = job.strides[j - 1], job.counts[j - 1]
             j -= 1
         job.strides[j], job.counts[j] = stride, count
     last = 0
-    for i in range(1, n):
+    for i in range(1, job.progressions):
         times = job.strides[i] // job.strides[last]
         if job.strides[i] == times * job.strides[last] and times <= job.counts[last]:
             job.counts[last] += times * (job.counts[i] - 1)
         else:
             last += 1
             job.strides[last], job.counts[last] = job.strides[i], job.counts[i]
-    return min(n, last + 1)
+    job.progressions = min(job.progressions, last + 1)
 
 
 @kernel
-def _union_of_all(job: Job, length: int, n: int, many: int) -> float:
+def _union_of_all(job: Job, length: float) -> float:
     """`union` by listing and sorting all offsets: for progressions that interleave."""
-    have = 1
+    many = 1
     job.offsets[0] = 0
-    for i in range(n):
+    for i in range(job.progressions):
         for k in range(1, job.counts[i]):
-            for j in range(have):
-                job.offsets[k * have + j] = job.offsets[j] + k * job.strides[i]
-        have *= job.counts[i]
+            for j in range(many):
+                job.offsets[k * many + j] = job.offsets[j] + k * job.strides[i]
+        many *= job.counts[i]
     gap = many // 2
     while gap > 0:
         for i in range(gap, many):
@@ -78,9 +77,9 @@ def _union_of_all(job: Job, length: int, n: int, many: int) -> float:
                 j -= gap
             job.offsets[j] = offset
         gap //= 2
-    words = float(length)
+    words = length
     for i in range(1, many):
-        words += min(job.offsets[i] - job.offsets[i - 1], length)
+        words += min(float(job.offsets[i] - job.offsets[i - 1]), length)
     return words
 
 
@@ -119,21 +118,20 @@ def _wrap(job: Job, state: Array, hold: int, r: int) -> int:
 
 
 @kernel
-def grid(job: Job, state: Array, tensor: int, d: int, region: int, merged: int) -> int:
-    """List in the job where instances that share stand along one dimension; returns the number of progressions."""
-    n = 0
+def grid(job: Job, state: Array, tensor: int, d: int, merged: int) -> None:
+    """List in the job, as progressions, where instances that share over some fanouts stand along one dimension."""
+    job.progressions = 0
     for r in range(job.ranks):
         c = job.coefficients[tensor, d, r]
         if c == 0:
             continue
-        for g in range(region, job.fanouts):
+        for g in range(job.fanouts):
             if (merged >> g) & 1 and job.spread[g, r] > 1:
                 k = job.window_place[tensor, r]
                 tile = state[TILE + r] if k < 0 else promised(job, state, tensor, g, k)
-                job.strides[n] = c * tile * job.below[g, r]
-                job.counts[n] = job.spread[g, r]
-                n += 1
-    return n
+                job.strides[job.progressions] = c * tile * job.below[g, r]
+                job.counts[job.progressions] = job.spread[g, r]
+                job.progressions += 1
 
 
 @kernel
@@ -150,9 +148,8 @@ def _length(job: Job, state: Array, hold: int, d: int) -> int:
 @kernel
 def slide(job: Job, state: Array, label: Array, hold: int, rank: int, bound: int) -> None:
     """Let a loop pass an open hold of a sliding tensor: update the words that each view fetched after the first."""
-    tensor, region = job.hold_tensor[hold], job.hold_region[hold]
-    n = job.dims[tensor]
-    for d in range(n):
+    tensor = job.hold_tensor[hold]
+    for d in range(job.dims[tensor]):
         by = 0
         for r in range(job.ranks):
             c = job.coefficients[tensor, d, r]
@@ -164,9 +161,9 @@ def slide(job: Job, state: Array, label: Array, hold: int, rank: int, bound: int
         job.lengths[d], job.moved[d] = length, min(abs(by), length)
     for v in range(job.hold_views[hold], job.hold_views[hold + 1]):
         whole, kept = 1.0, 1.0
-        for d in range(n):
-            tile = union(job, job.lengths[d], grid(job, state, tensor, d, region, job.view_merged[v]))
-            new = union(job, job.moved[d], grid(job, state, tensor, d, region, job.view_merged[v]))
+        for d in range(job.dims[tensor]):
+            grid(job, state, tensor, d, job.view_merged[v])
+            tile, new = union(job, float(job.lengths[d])), union(job, float(job.moved[d]))
             whole *= tile
             kept *= tile - new
         fetched = label[job.view_column[v]]
@@ -177,8 +174,8 @@ def slide(job: Job, state: Array, label: Array, hold: int, rank: int, bound: int
 def first(job: Job, state: Array, v: int) -> float:
     """Words of the first tile in a view of an open hold of a sliding tensor."""
     hold = job.view_hold[v]
-    tensor, region = job.hold_tensor[hold], job.hold_region[hold]
-    words = 1.0
+    tensor, words = job.hold_tensor[hold], 1.0
     for d in range(job.dims[tensor]):
-        words *= union(job, _length(job, state, hold, d), grid(job, state, tensor, d, region, job.view_merged[v]))
+        grid(job, state, tensor, d, job.view_merged[v])
+        words *= union(job, float(_length(job, state, hold, d)))
     return words
