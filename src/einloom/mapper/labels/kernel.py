@@ -49,7 +49,7 @@ from einloom.mapper.labels.record import (
 )
 from einloom.model.arrays import Array
 
-_SAME = 1 + 1e-13
+_SAME = 1e-13
 """Label entries this close, relatively, are equal: what is left of them is rounding."""
 
 _TIE = 1e-12
@@ -175,8 +175,8 @@ def _keep(job: Job, pool: Pool, parent: int, node: int, energy: float) -> None:
             worse, better = True, True
             for i in range(job.comparisons):
                 mine, theirs = pool.label[job.compared[i]], pool.labels[other, job.compared[i]]
-                worse = worse and theirs <= mine * _SAME
-                better = better and mine <= theirs * _SAME
+                worse = worse and theirs <= mine + abs(mine) * _SAME
+                better = better and mine <= theirs + abs(theirs) * _SAME
             if worse:
                 return
             if better:
