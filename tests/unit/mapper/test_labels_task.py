@@ -9,7 +9,7 @@ CONV = "O[k,p,q] = sum{c,r,s}(I[c,p+r,q+s] * F[k,c,r,s])"
 
 
 def a_task(line, **ranks):
-    workload = {"ranks": {rank: size for rank, size in ranks.items()}, "cascade": [line]}
+    workload = {"ranks": ranks, "cascade": [line]}
     design = einloom.load({"version": 1, "workload": workload, "architecture": "arch/peer16.yaml"})
     (einsum,) = design.workload.cascades[0].sized()
     (path,) = design.architecture.paths()

@@ -15,7 +15,7 @@ dimension into intervals (`_met_with_whole`), which is much more where windows h
 from __future__ import annotations
 
 from einloom.mapper.compiled import entry, kernel
-from einloom.mapper.labels.outlook import outlook_of
+from einloom.mapper.labels.outlook import not_closed, tile_number
 from einloom.mapper.labels.record import (
     CLOSED,
     ENERGY,
@@ -225,7 +225,7 @@ def bound(job: Job, table: Array, state: Array, label: Array) -> tuple[float, fl
     cycles = _cycles_bound(job, state, label) if job.timed else job.steps
     energy += job.leakage * cycles
     if energy + regular < job.limit_energy and len(table) > 0:
-        regular = max(regular, outlook_of(job, table, state))
+        regular = max(regular, table[0, tile_number(job, state), not_closed(job, state)])
     return energy + regular, cycles
 
 
@@ -242,20 +242,31 @@ def _words_to_come(job: Job, state: Array, label: Array, v: int) -> float:
 def _cycles_bound(job: Job, state: Array, label: Array) -> float:
     """The busiest of compute and ports, at least."""
     cycles = job.steps
+    bound_ports(job, state, label)
     for p in range(job.ports):
-        job.busy[p] = label[job.first_port + p] * job.port_used[p]
+        cycles = max(cycles, job.busy[p])
+    return cycles
+
+
+@kernel
+def bound_ports(job: Job, state: Array, label: Array) -> None:
+    """The least that each instance of a port takes, into ``busy``; of that regular holds, over all instances, into
+    ``regularly``."""
+    for p in range(job.ports):
+        job.busy[p], job.regularly[p] = 0.0, 0.0
     for v in range(job.views):
         if not (state[CLOSED] >> job.view_hold[v]) & 1:
             words = _words_to_come(job, state, label, v)
             for p in range(job.ports):
                 job.busy[p] += words * job.view_port[v, p]
+                if job.view_column[v] < 0:
+                    job.regularly[p] += words * job.view_port[v, p]
     for i in range(job.reads):
         if state[POSITION] < job.read_region[i]:
             for p in range(job.ports):
                 job.busy[p] += job.least_read[i] * job.read_port[i, p]
     for p in range(job.ports):
-        cycles = max(cycles, job.busy[p] / job.port_used[p])
-    return cycles
+        job.busy[p] = label[job.first_port + p] + job.busy[p] / job.port_used[p]
 
 
 @kernel

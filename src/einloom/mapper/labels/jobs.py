@@ -11,7 +11,7 @@ import numpy as np
 from einloom.mapper.labels.bounds import roots
 from einloom.mapper.labels.outlook import outlook
 from einloom.mapper.labels.plan import Plan
-from einloom.mapper.labels.record import ENERGY, JOB, OCCUPANCY, TILE, Pool
+from einloom.mapper.labels.record import ENERGY, JOB, MOST_PORTS, OCCUPANCY, TILE, Pool
 from einloom.mapper.labels.task import Task
 from einloom.mapper.space import divisors
 from einloom.model.arrays import Array
@@ -42,7 +42,7 @@ class Jobs:
     steps: Array
     energies: Array
     cycles: Array
-    table: Array = field(default_factory=lambda: np.zeros((0, 1)))
+    table: Array = field(default_factory=lambda: np.zeros((0, 1, 1)))
     tightened: bool = False
 
     def bound(self) -> None:
@@ -64,10 +64,12 @@ class Jobs:
         for region in range(len(task.fanouts) - 1, -1, -1):
             most[region] = most[region + 1] * task.fanout(region).instances
         fill(self.record, {"regulars": len(regular), "regular": regular})
-        prices = np.array([self.plan.view_price[self.plan.view_hold == h].sum() for h in regular])
-        table = np.empty((tiles, 1 << len(regular)))
-        outlook(self.record, most, prices, np.zeros(len(regular)), np.zeros(len(task.names), np.int64), table)
-        self.table = table
+        each = self.plan.view_port if task.counting else self.plan.view_price[:, None]
+        prices = np.array([each[self.plan.view_hold == h].sum(axis=0) for h in regular]).T.copy()
+        self.table = np.empty((len(prices), tiles, 1 << len(regular)))
+        room = np.zeros(len(regular)), np.zeros(len(task.names), np.int64)
+        for row, table in zip(prices, self.table, strict=True):
+            outlook(self.record, most, row, *room, table)
         self.bound()
 
 
@@ -112,7 +114,7 @@ def _einsum_fields(task: Task) -> dict[str, object]:
 def _machine_fields(task: Task) -> dict[str, object]:
     return {
         "fanouts": len(task.fanouts), "memories": len(task.memories), "ports": len(task.ports),
-        "leakage": task.leakage_pj_per_cycle, "capacity": task.capacities, "port_region": task.port_regions,
+        "leakage": 0.0 if task.counting else task.leakage_pj_per_cycle, "capacity": task.capacities, "port_region": [port.region for port in task.ports],
     }  # fmt: skip
 
 
@@ -141,8 +143,8 @@ def _columns(task: Task, plan: Plan) -> dict[str, object]:
     }  # fmt: skip
 
 
-def pool_of(jobs: list[Jobs], room: int) -> Pool:
-    """Room for so many labels of any of the jobs."""
+def pool_of(jobs: list[Jobs], room: int, counts: int = 0) -> Pool:
+    """Room for so many labels of any of the jobs, and vectors of counts."""
     states = max(int(each.record["state_width"][0]) for each in jobs)
     labels = max(int(each.record["label_width"][0]) for each in jobs)
     return Pool(
@@ -150,6 +152,7 @@ def pool_of(jobs: list[Jobs], room: int) -> Pool:
         bounds=np.empty(room), parents=np.empty(room, np.int64), nodes=np.empty(room, np.int64),
         alive=np.empty(room, np.bool_), following=np.empty(room, np.int64), heads=np.empty(SLOTS, np.int64),
         stamps=np.full(SLOTS, -1, dtype=np.int64), state=np.empty(states, np.int64), label=np.empty(labels),
+        counts=np.empty((counts, MOST_PORTS + 1)),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from einloom.mapper.compiled import entry, kernel
 from einloom.mapper.labels.bounds import bound, choose, start, still_fits
+from einloom.mapper.labels.counts import beaten, bound_counts
 from einloom.mapper.labels.nodes import (
     close,
     cross,
@@ -78,25 +79,33 @@ def search(
     choose(job, spreads, steps, row)
     job.limit_energy, job.limit_cycles = limits[0], limits[1]
     job.timed = int(job.leakage > 0 or job.limit_cycles < float("inf") or job.comparisons == job.all_comparisons)
-    job.count, job.full = 1, 0
+    job.counting = 0
     start(job, pool.states[0], pool.labels[0])
+    first = grow(job, table, pool, beam)
+    if job.full:
+        return FULL, -1
+    last = _best(job, pool, first, costs)
+    return FOUND if last >= 0 else NOTHING, last
+
+
+@kernel
+def grow(job: Job, table: Array, pool: Pool, beam: int) -> int:
+    """Make all labels from the one in row 0; returns the first that is complete (all after it are), if any."""
+    job.count, job.full = 1, 0
     pool.alive[0], pool.parents[0] = True, -1
     low = job.count - 1
     for _ in range(_depth(job)):
         job.layer += 1
         high = job.count
         for parent in range(low, high):
-            if pool.alive[parent]:
+            if pool.alive[parent] and not job.full:
                 _extend(job, table, pool, parent)
-            if job.full:
-                return FULL, -1
         low = high
         if beam > 0:
             _narrow(job, pool, low, beam)
-        if low == job.count:
-            return NOTHING, -1
-    last = _best(job, pool, low, costs)
-    return FOUND if last >= 0 else NOTHING, last
+        if low == job.count or job.full:
+            break
+    return low
 
 
 @kernel
@@ -154,6 +163,11 @@ def _copy(job: Job, pool: Pool, parent: int) -> None:
 def _try(job: Job, table: Array, pool: Pool, parent: int, node: int) -> None:
     """Keep the label in the making if its bounds leave room and none of its state is as good."""
     if not still_fits(job, pool.state, pool.label):
+        return
+    if job.counting:
+        bound_counts(job, table, pool.state, pool.label)
+        if not beaten(job, pool):
+            _keep(job, pool, parent, node, 0.0)
         return
     energy, cycles = bound(job, table, pool.state, pool.label)
     if energy < job.limit_energy and cycles < job.limit_cycles:
@@ -237,16 +251,22 @@ def _into_nearest(job: Job, energy: float, most: int) -> None:
 
 
 @kernel
+def close_all(job: Job, pool: Pool, complete: int) -> None:
+    """Close what is open in a complete label; its costs are those of ``pool.label`` then."""
+    _copy(job, pool, complete)
+    for h in range(job.holds):
+        if not (pool.state[CLOSED] >> h) & 1:
+            close(job, pool.state, pool.label, h)
+
+
+@kernel
 def _best(job: Job, pool: Pool, low: int, costs: Array) -> int:
     """Close what is open in the complete labels and take the best; -1 if none is below the limits."""
     last = -1
     for complete in range(low, job.count):
         if not pool.alive[complete]:
             continue
-        _copy(job, pool, complete)
-        for h in range(job.holds):
-            if not (pool.state[CLOSED] >> h) & 1:
-                close(job, pool.state, pool.label, h)
+        close_all(job, pool, complete)
         cycles = job.steps
         for p in range(job.ports):
             cycles = max(cycles, pool.label[job.first_port + p])

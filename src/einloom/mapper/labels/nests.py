@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from einloom.mapper.labels.plan import Plan
 from einloom.mapper.labels.record import HOLD, KINDS, LOOP, WIDE, Pool
@@ -10,13 +10,22 @@ from einloom.mapper.labels.task import Spread, Task
 from einloom.mappings import Bind, Hold, Loop, Nodes, Spatial
 
 
-def nest(task: Task, plan: Plan, spread: Spread, pool: Pool, last: int) -> Nodes:
-    """The nest that leads to a label: its path, from the last node to the first, is outermost first."""
+def path_to(pool: Pool, last: int) -> list[int]:
+    """Nodes of the way to a label, from the last to the first."""
+    path = []
+    while pool.parents[last] >= 0:
+        path.append(int(pool.nodes[last]))
+        last = int(pool.parents[last])
+    return path
+
+
+def nest(task: Task, plan: Plan, spread: Spread, path: Iterable[int]) -> Nodes:
+    """The nest of a path, which runs from the last node to the first: outermost first."""
     tensors = [access.tensor for access in task.einsum.accesses]
     nodes: list[Hold | Loop | Spatial | Bind] = [Hold(task.path[0].name, tuple(dict.fromkeys(tensors)))]
     fanout = len(task.fanouts)
-    while pool.parents[last] >= 0:
-        code, bound = divmod(int(pool.nodes[last]), WIDE)
+    for node in path:
+        code, bound = divmod(node, WIDE)
         kind, which = divmod(code, KINDS)
         if kind == LOOP:
             _append_loop(nodes, task.names[which], bound)
@@ -26,7 +35,6 @@ def nest(task: Task, plan: Plan, spread: Spread, pool: Pool, last: int) -> Nodes
         else:
             fanout -= 1
             nodes += _spatial(task, fanout, spread[fanout])
-        last = int(pool.parents[last])
     return (*nodes, Bind(task.compute.name))
 
 

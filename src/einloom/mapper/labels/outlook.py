@@ -17,7 +17,7 @@ def outlook(jobs: Array, most_instances: Array, prices: Array, costs: Array, at:
 
     Args:
         most_instances: Of each region.
-        prices: Shape ``(regular holds,)``: pJ per word, over all views of a hold.
+        prices: Shape ``(regular holds,)``: pJ per word (or whatever is counted), over all views of a hold.
         costs, at: Room of as many entries as regular holds, and ranks.
         table: Result, shape ``(tiles, 2 ** regular holds)``; tiles are numbered by their divisors, last rank fastest.
     """
@@ -84,14 +84,18 @@ def _is_prime(job: Job, r: int, factor: int) -> bool:
 
 
 @kernel
-def outlook_of(job: Job, table: Array, state: Array) -> float:
-    """The entry of `outlook` for the open and coming regular holds of a label, at its tile times spatial factors."""
-    open_ = 0
+def not_closed(job: Job, state: Array) -> int:
+    """Column of `outlook` for a label: its open and coming regular holds."""
+    holds = 0
     for i in range(job.regulars):
         if not (state[CLOSED] >> job.regular[i]) & 1:
-            open_ |= 1 << i
-    if open_ == 0:
-        return 0.0
+            holds |= 1 << i
+    return holds
+
+
+@kernel
+def tile_number(job: Job, state: Array) -> int:
+    """Row of `outlook` for a label: its tile times spatial factors."""
     row = 0
     for r in range(job.ranks):
         size = state[TILE + r] * job.below[job.fanouts, r]
@@ -103,5 +107,4 @@ def outlook_of(job: Job, table: Array, state: Array) -> float:
             else:
                 high = middle
         row = row * job.divisor_counts[r] + low
-    least: float = table[row, open_]
-    return least
+    return row

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from einloom.mapper.labels.record import EXECUTED, TOUCHED
-from einloom.mapper.labels.task import Task
+from einloom.mapper.labels.task import LINKS, READS, WRITES, Task
 from einloom.model.arrays import Array
 from einloom.model.cost import bit_parts
 from einloom.model.structure import applies
@@ -152,10 +152,10 @@ class _Planner:
         energy = memory.write_energy_pj if write else memory.read_energy_pj
         row = self._row(kind, key, fanouts)
         row[0] += count * words * energy
-        for port, (at, takes, rate) in enumerate(task.ports):
-            if at == place and takes[write]:
-                width = words if rate.in_words else float(access.bits)
-                row[1 + port] += count * width / float(rate.value)
+        for number, port in enumerate(task.ports):
+            if port.place == place and port.takes & (WRITES if write else READS):
+                width = words if port.rate.in_words else float(access.bits)
+                row[1 + number] += count * width / float(port.rate.value)
 
     def _row(self, kind: str, key: int, fanouts: int) -> Array:
         return self.prices.setdefault((kind, key, fanouts), np.zeros(self._columns))
@@ -175,11 +175,19 @@ class _Planner:
         """Bits of the fanouts above a place."""
         return sum(1 << number for number, at in enumerate(self.task.fanouts) if at < place)
 
-    def _links(self, outer: int, inner: int) -> Iterator[tuple[int, float]]:
-        """(bits of the fanouts further in, energy) of each fanout between two places whose links cost energy."""
+    def _links(self, outer: int, inner: int) -> Iterator[tuple[int, int]]:
+        """(fanout, bits of the fanouts further in) of each fanout between two places whose links cost energy."""
         for number, place in enumerate(self.task.fanouts):
             if outer < place < inner and self.task.fanout(number).link_energy_pj:
-                yield (1 << number) - 1, self.task.fanout(number).link_energy_pj
+                yield number, (1 << number) - 1
+
+    def _add_link(self, kind: str, key: int, fanouts: int, number: int, count: float = 1) -> None:
+        """``count`` words over the links of a fanout for each element of a kind of traffic."""
+        row = self._row(kind, key, fanouts)
+        row[0] += count * self.task.fanout(number).link_energy_pj
+        for column, port in enumerate(self.task.ports):
+            if port.place == self.task.fanouts[number] and port.takes & LINKS:
+                row[1 + column] += count
 
     def _tensor(self, tensor: int) -> None:
         """Everything that moves for one tensor (counting rule 5)."""
@@ -197,8 +205,8 @@ class _Planner:
         shared = self._between(outer, inner, tensor, inward=True)
         self._add("hold", hold, 0, inner, True, tensor)
         self._add("hold", hold, shared, outer, False, tensor)
-        for further_in, energy in self._links(outer, inner):
-            self._row("hold", hold, shared & further_in)[0] += energy
+        for number, further_in in self._links(outer, inner):
+            self._add_link("hold", hold, shared & further_in, number)
 
     def _output(self, hold: int, tensor: int, outer: int, inner: int) -> None:
         self._add("hold", hold, 0, inner, False, tensor)  # drained
@@ -209,10 +217,10 @@ class _Planner:
         self._add("hold", hold, reduced, outer, False, tensor)  # partial sums that come back, but for
         self._add("touched", tensor, self._above(outer), outer, False, tensor, -1)
         shared = self._between(outer, inner, tensor, inward=True)
-        for further_in, energy in self._links(outer, inner):
-            self._row("hold", hold, reduced & further_in)[0] += energy
-            self._row("hold", hold, shared & further_in)[0] += energy
-            self._row("touched", tensor, self._above(inner) & ~(shared & further_in))[0] -= energy
+        for number, further_in in self._links(outer, inner):
+            self._add_link("hold", hold, reduced & further_in, number)
+            self._add_link("hold", hold, shared & further_in, number)
+            self._add_link("touched", tensor, self._above(inner) & ~(shared & further_in), number, -1)
 
     def _operand(self, tensor: int, holder: int, output: bool) -> None:
         """What the compute reads from, or updates in, the innermost holder."""
@@ -224,8 +232,8 @@ class _Planner:
         if output:
             self._add(kind, tensor, shared, holder, False, tensor)
             self._add("touched", tensor, self._above(holder), holder, False, tensor, -1)
-        for further_in, energy in self._links(holder, end):
-            self._row(kind, tensor, shared & further_in)[0] += energy
+        for number, further_in in self._links(holder, end):
+            self._add_link(kind, tensor, shared & further_in, number)
 
 
 def _whole(values: Sequence[Any]) -> Array:

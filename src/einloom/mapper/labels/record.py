@@ -13,8 +13,8 @@ import numpy as np
 from einloom.model.arrays import Array
 
 MOST_RANKS, MOST_TENSORS, MOST_DIMS, MOST_FANOUTS, MOST_MEMORIES, MOST_HOLDS = 9, 6, 6, 4, 6, 18
-MOST_VIEWS, MOST_PORTS, MOST_DIVISORS, MOST_FIXED, MOST_PRIMES = 64, 18, 160, 64, 16
-MOST_STRIDES, MOST_OFFSETS, MOST_BEAM = 32, 4096, 128
+MOST_VIEWS, MOST_PORTS, MOST_DIVISORS, MOST_FIXED, MOST_PRIMES = 64, 24, 160, 64, 16
+MOST_STRIDES, MOST_OFFSETS, MOST_BEAM, MOST_DEPTH = 32, 4096, 128, 128
 """Sizes of the record; what is larger is not searched by labels."""
 
 IRRELEVANT, PLAIN, WINDOW = 0, 1, 2
@@ -130,6 +130,10 @@ class Job:
     layer: int  # a number that no other layer has
     count: int  # labels in the pool
     full: int  # whether the pool had no room for a label
+    counting: int  # whether labels are held against the counts found so far, not against limits
+    found: int  # how many those are
+    beater: int  # the one that last beat a label
+    tabled: int  # whether there is an `outlook` for each port
 
     # room for the work on one label
     progressions: int  # offsets of instances: all sums of stride x (0 .. count - 1)
@@ -142,6 +146,7 @@ class Job:
     promised_rank: Annotated[Array, "i8", MOST_STRIDES]
     promised_fanout: Annotated[Array, "i8", MOST_STRIDES]
     busy: Annotated[Array, "f8", MOST_PORTS]
+    regularly: Annotated[Array, "f8", MOST_PORTS]
     near: int
     nearest: Annotated[Array, "f8", MOST_BEAM]  # bounds of the `near` most promising labels
 
@@ -169,6 +174,7 @@ class Pool(NamedTuple):
         following: The next label of the same slot.
         heads, stamps: First label of a slot, valid where the stamp is that of the layer.
         state, label: Room for one label in the making.
+        counts: When counting, what was found so far: each port, then steps.
     """
 
     states: Array
@@ -183,3 +189,4 @@ class Pool(NamedTuple):
     stamps: Array
     state: Array
     label: Array
+    counts: Array

@@ -17,7 +17,7 @@ import numpy as np
 from einloom.mapper.found import Objective
 from einloom.mapper.labels.jobs import Jobs, jobs_of, pool_of, spreads_of
 from einloom.mapper.labels.kernel import search
-from einloom.mapper.labels.nests import nest
+from einloom.mapper.labels.nests import nest, path_to
 from einloom.mapper.labels.plan import plans
 from einloom.mapper.labels.record import FOUND, FULL, Pool
 from einloom.mapper.labels.task import Task
@@ -237,5 +237,5 @@ class Search:
             self.complete = self.complete and beam > 0
         if ended != FOUND:
             return None
-        nodes = nest(self.task, jobs.plan, self.task.spreads[row], pool, last)
+        nodes = nest(self.task, jobs.plan, self.task.spreads[row], path_to(pool, last))
         return Answer(float(costs[0]), float(costs[1]), nodes)

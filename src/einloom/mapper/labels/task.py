@@ -13,7 +13,7 @@ import numpy as np
 
 from einloom.arch.rules import EinsumRules
 from einloom.arch.timing import TimingLaw
-from einloom.arch.tree import UNLIMITED, Amount, Architecture, Compute, Fanout, Level, Memory
+from einloom.arch.tree import Amount, Architecture, Compute, Fanout, Level, Memory
 from einloom.mapper.labels.record import (
     MOST_DIMS,
     MOST_DIVISORS,
@@ -56,11 +56,37 @@ class Tensors(NamedTuple):
     sizes: Array
 
 
+READS, WRITES, LINKS = 1, 2, 4
+"""What a port takes: bits."""
+
+
+class Port(NamedTuple):
+    """What takes time for what moves at a place of the path.
+
+    Attributes:
+        takes: Bits of `READS`, `WRITES`, `LINKS`.
+        rate: Per cycle and instance.
+        region: Fanouts below it: what is further out has several instances.
+    """
+
+    place: int
+    takes: int
+    rate: Amount
+    region: int
+
+
+def _rates(memory: Memory) -> tuple[tuple[int, Amount], ...]:
+    return (
+        (READS | WRITES, memory.bandwidth), (READS, memory.read_bandwidth), (WRITES, memory.write_bandwidth),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Task:
     """An Einsum with perfect factors on one path, in numbers.
 
     Attributes:
+        counting: Whether accesses are counted, not priced: each kind of access is a port then.
         names: Rank variables of more than one iteration.
         sizes: Their sizes.
         memories: Places of the inner memories in the path, innermost first.
@@ -71,6 +97,7 @@ class Task:
     einsum: SizedEinsum
     path: tuple[Level, ...]
     rules: EinsumRules
+    counting: bool = False
     names: tuple[str, ...] = field(init=False)
     sizes: tuple[int, ...] = field(init=False)
     memories: tuple[int, ...] = field(init=False)
@@ -113,23 +140,27 @@ class Task:
         return np.array([float(self.memory(p).capacity.value) * parts for p in self.memories])
 
     @cached_property
-    def ports(self) -> tuple[tuple[int, tuple[bool, ...], Amount], ...]:
-        """(place of the memory, whether it takes (reads, writes), rate) of each limited port."""
-        found = []
-        for place in (0, *reversed(self.memories)):
-            memory = self.memory(place)
-            for rate, takes in (
-                (memory.bandwidth, (True, True)),
-                (memory.read_bandwidth, (True, False)),
-                (memory.write_bandwidth, (False, True)),
-            ):
-                if rate != UNLIMITED and rate.value != math.inf:
-                    found.append((place, takes, rate))
-        return tuple(found)
+    def ports(self) -> tuple[Port, ...]:
+        """Each limited port; when counting, first every kind of access at a rate of 1."""
+        limited = [
+            Port(place, takes, Amount(1, rate.in_words) if self.counting else rate, self.region(place))
+            for place in (0, *reversed(self.memories))
+            for takes, rate in _rates(self.memory(place))
+            if rate.value != math.inf
+        ]
+        return (*self.quantities, *limited)
 
     @cached_property
-    def port_regions(self) -> Array:
-        return np.array([self.region(place) for place, _, _ in self.ports], dtype=np.int64)
+    def quantities(self) -> tuple[Port, ...]:
+        """When counting: reads and writes of each memory, in accesses; words over links that cost energy."""
+        if not self.counting:
+            return ()
+        once, everywhere = Amount(1, in_words=True), len(self.fanouts)
+        links = [place for number, place in enumerate(self.fanouts) if self.fanout(number).link_energy_pj]
+        return (
+            *(Port(place, takes, once, everywhere) for place in (0, *reversed(self.memories)) for takes in (READS, WRITES)),
+            *(Port(place, LINKS, once, everywhere) for place in links),
+        )
 
     @cached_property
     def leakage_pj_per_cycle(self) -> float:
