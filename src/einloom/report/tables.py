@@ -245,11 +245,9 @@ def _searches(einsums: Mapping[str, Mapping[str, Any]]) -> Grid:
     by_space: dict[str, list[str]] = {}
     for name, entry in einsums.items():
         by_space.setdefault(entry.get("space") or "", []).append(name)
-    note = "; ".join(
-        f"map space{'' if len(by_space) == 1 else ' of ' + ', '.join(names)}: {space}"
-        for space, names in by_space.items()
-        if space
-    )
+    usual = max(by_space, key=lambda space: len(by_space[space]))
+    others = (f"of {', '.join(names)}: {space}" for space, names in by_space.items() if space != usual)
+    note = "; ".join([f"map space: {usual}", *others])
     header = ("Einsum", "proof", "candidates", "costed", "above compulsory [%]", "what binds")
     return Grid("", header, rows, note)
 

@@ -130,7 +130,7 @@ def test_a_gap_is_shown_with_its_size():
 def test_spaces_that_differ_name_their_einsums():
     one, other = searched()["einsums"]["Z"], searched(space="narrowed to: two")["einsums"]["Z"]
     grid = evaluation_tables({**RESULT, "einsums": {"a": one, "b": other, "c": one}})[-1]
-    assert grid.note == "map space of a, c: every nest; map space of b: narrowed to: two"
+    assert grid.note == "map space: every nest; of b: narrowed to: two"
 
 
 def test_an_evaluated_design_was_not_searched():
