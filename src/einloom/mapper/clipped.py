@@ -16,12 +16,16 @@ from einloom.arch.tree import Architecture, Fanout, Level
 from einloom.errors import MappingError
 from einloom.mapper import compulsory, labels
 from einloom.mapper.found import Candidate, Found, Objective, key_of
+from einloom.mapper.labels.task import Task
 from einloom.mappings import Nest, Nodes
 from einloom.model.evaluate import evaluate_nest
 from einloom.workloads.sized import SizedEinsum
 
 MOST_PADDING = 1.34
 """A rank is padded to at most this many times its size: more never paid in the cases of the reference table."""
+
+SAME = 1 + 1e-12
+"""Bounds and costs are sums in different orders."""
 
 SMOOTH = 7
 """Sizes whose prime factors are at most this have tiles of nearly any size."""
@@ -33,7 +37,7 @@ def solve(
 ) -> Found | None:  # fmt: skip
     """The best mappings found, clipped ones among them; None where `labels` does not count the Einsum.
 
-    ``bound`` is compulsory: operands moved once, all instances busy. Where a mapping meets it, it is optimal.
+    ``bound`` holds for every clipped nest (`mapper.clipped_bound`). Where a mapping meets it, it is optimal.
     """
     start = time.monotonic()
     whole = labels.solve(architecture, path, einsum, rules, objective, deadline_s)
@@ -50,10 +54,23 @@ def solve(
         whole.costed += padded.costed
         known += [c for candidate in padded.front if (c := _clipped(architecture, einsum, candidate.nodes, objective))]
     whole.front = _front(known, objective)
-    least_energy, least_cycles = compulsory.energy_pj(architecture, path, einsum), compulsory.cycles(path, einsum)
-    whole.bound = key_of(objective, least_energy, least_cycles)[0] if objective != "pareto" else 0.0
-    whole.complete = len(whole.front) == 1 and _meets(whole.front[0], objective, least_energy, least_cycles)
+    energy, cycles, product = _least(architecture, path, einsum, rules)
+    whole.bound = {"energy": energy, "latency": cycles, "edp": product, "pareto": 0.0}[objective]
+    whole.complete = len(whole.front) == 1 and _meets(whole.front[0], objective, energy, cycles, product)
     return whole
+
+
+def _least(
+    architecture: Architecture, path: tuple[Level, ...], einsum: SizedEinsum, rules: EinsumRules
+) -> tuple[float, float, float]:
+    """Least energy, cycles, and their product of any clipped nest."""
+    from einloom.mapper.clipped_bound import least  # noqa: PLC0415 - numba comes with it
+
+    energy, cycles = compulsory.energy_pj(architecture, path, einsum), compulsory.cycles(path, einsum)
+    tighter = least(Task(architecture, einsum, path, rules))
+    if tighter is None:
+        return energy, cycles, energy * cycles
+    return max(energy, tighter[0]), cycles, max(energy * cycles, tighter[0] * cycles, tighter[1])
 
 
 def _clipped(
@@ -68,9 +85,11 @@ def _clipped(
     return Candidate(key_of(objective, energy, cycles), cycles, energy, nodes)
 
 
-def _meets(candidate: Candidate, objective: Objective, energy: float, cycles: float) -> bool:
+def _meets(candidate: Candidate, objective: Objective, energy: float, cycles: float, product: float) -> bool:
     """Whether nothing can be better in the objective."""
-    least = [candidate.energy_pj <= energy * (1 + 1e-12), candidate.cycles <= cycles * (1 + 1e-12)]
+    least = candidate.energy_pj <= energy * SAME, candidate.cycles <= cycles * SAME
+    if objective == "edp":
+        return candidate.energy_pj * candidate.cycles <= product * SAME
     return {"energy": least[0], "latency": least[1]}.get(objective, all(least))
 
 
