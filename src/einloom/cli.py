@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -21,6 +21,7 @@ from einloom.errors import EinloomError, Problem, SpecError
 OBJECTIVES = ("energy", "latency", "edp", "pareto", "pareto:MEMORY")
 LISTS = ("templates", "architectures", "workloads", "designs", "components", "operators")
 
+Result = TypeVar("Result")
 Settings = tuple[str, ...]
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="PATH=VALUE",
@@ -115,7 +116,9 @@ def map_(
     seconds = None if deadline is None else _seconds(deadline)
     loaded = load(design, set=_settings(settings))
     with _mapping_progress(shown=not as_json and sys.stderr.isatty()) as progress:
-        result = loaded.map(objective, bounds, deadline_s=seconds, reuse=not no_cache, progress=progress)
+        result = _interruptible(
+            lambda: loaded.map(objective, bounds, deadline_s=seconds, reuse=not no_cache, progress=progress)
+        )
     _show(result.to_dict(), as_json)
 
 
@@ -193,6 +196,27 @@ def list_(what: str, as_json: bool) -> None:
     width = max((len(name) for name, _, _ in rows), default=0)
     for name, text, source in rows:
         click.echo(f"{name:<{width}}  {text}" + (f"  [{source}]" if source else ""))
+
+
+def _interruptible(work: Callable[[], Result]) -> Result:
+    """``work()`` in a thread of its own: compiled code does not listen to Ctrl-C, waiting for it does."""
+    from threading import Thread
+
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # raised again where it is waited for
+            errors.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def _settings(texts: Settings) -> dict[str, Any]:

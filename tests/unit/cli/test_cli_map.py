@@ -1,11 +1,15 @@
 """``einloom map``: objectives, bounds, deadlines, and mappings that the design gives in full or in part."""
 
 import io
+import signal
+import subprocess
 import sys
+from subprocess import PIPE
 
 import pytest
 
 from einloom.api import Design
+from einloom.errors import EinloomError
 
 GEMM = "designs/peer16_gemm.yaml"
 SMALL = ["--set", "workload.ranks={M: 96, N: 80, K: 112}", "--set", "mapping=null"]
@@ -199,6 +203,29 @@ def test_no_progress_is_shown_beside_json(run, monkeypatch):
 
 def test_no_progress_is_shown_where_nobody_looks(run):
     assert run("map", GEMM, *SMALL).err == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_stops_what_does_not_listen():
+    """As from a terminal, while the mapper is in compiled code."""
+    script = (
+        "import sys, time; from einloom.api import Design; from einloom.cli import main;"
+        "Design.map = lambda *_, **__: (print('mapping', flush=True), [time.sleep(0.01) for _ in range(3000)]);"
+        f"sys.exit(main(['map', '{GEMM}']))"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout.readline() == "mapping\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err.strip()) == (130, "stopped")
+
+
+def test_an_error_inside_reaches_the_user_as_it_is(run, monkeypatch):
+    def refused(*_args, **_options):
+        raise EinloomError("no such thing")
+
+    monkeypatch.setattr(Design, "map", refused)
+    assert run("map", GEMM).err == "no such thing\n"
 
 
 def test_a_keyboard_interrupt_stops_in_one_word(run, monkeypatch):
