@@ -8,8 +8,6 @@ named after all sources of the mapper: code of another version is never read, no
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from numba import config, njit
 
+from einloom.mapper.cache import user_caches
 from einloom.model.arrays import Array
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -49,14 +48,8 @@ def copy(source: Array, target: Array) -> None:
 
 
 def _user_caches() -> Path:
-    """The user's folder for files that can be made again; ``NUMBA_CACHE_DIR`` comes first."""
-    if _config.CACHE_DIR:
-        return Path(_config.CACHE_DIR)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """Where the user's caches are; ``NUMBA_CACHE_DIR`` comes first."""
+    return Path(_config.CACHE_DIR) if _config.CACHE_DIR else user_caches()
 
 
 def _sources() -> str:

@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from einloom.arch.rules import EinsumRules
-from einloom.arch.tree import Architecture, Compute, Fanout, Level, Memory, Share
+from einloom.arch.tree import Architecture, Compute, Level
 from einloom.errors import MappingError
 from einloom.mapper.compulsory import gap_to_compulsory
 from einloom.mapper.explain import explain
 from einloom.mapper.found import Found, key_of, split_objective
 from einloom.mapper.fronts import nondominated
+from einloom.mapper.keys import positional
 from einloom.mapper.nothing import cannot_execute, excluded, not_found, too_small
 from einloom.mapper.occupancy import Results, sweep
 from einloom.mapper.partial import fill
-from einloom.mapper.routes import answer
+from einloom.mapper.recall import answer
 from einloom.mappings import Bind, Hold, Loop, Nest, Nodes, Spatial
 from einloom.mappings.legality import check
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.result import EinsumResult
-from einloom.model.structure import applies
 from einloom.workloads.sized import SizedEinsum
 
 FILLED = "the bounds left to the mapper"
@@ -65,7 +65,8 @@ class Mapper:
             front over latency, energy and the occupancy of that memory.
         perfect: Only bounds that multiply to the size of each rank.
         deadline_s: Seconds for one Einsum; past it the best found so far is given with its gap.
-        reuse: Equal Einsums are mapped once.
+        reuse: Equal Einsums are mapped once, and what was found before, by whatever process, is found again
+            (`mapper.recall`).
 
     Raises:
         MappingError: No such objective, or no memory of that name.
@@ -94,7 +95,7 @@ class Mapper:
         """
         rules = self._architecture.rules_for(einsum)
         flat = einsum.flattened(rules.flatten) if rules.flatten else einsum
-        key = (flat.shape_key, _positional(self._architecture, flat, rules))
+        key = (flat.shape_key, positional(self._architecture.walk(), flat, rules))
         if key not in self._known or not self._reuse:
             self._known[key] = (flat, self._search(einsum, flat, rules))
         model, mapped = self._known[key]
@@ -149,7 +150,7 @@ class Mapper:
         spaces: dict[str, None] = {}
 
         def search(machine: Architecture, levels: tuple[Level, ...], seconds: float | None) -> tuple[Found, Results]:
-            answered = answer(machine, levels, flat, rules, self._objective, self._perfect, seconds)
+            answered = answer(machine, levels, flat, rules, self._objective, self._perfect, seconds, self._reuse)
             spaces[answered.space] = None
             nests = (Nest(_without_ones(candidate.nodes), rules.flatten) for candidate in answered.found.front)
             return answered.found, [evaluate_nest(einsum, self._architecture, nest) for nest in nests]
@@ -255,29 +256,3 @@ def _rename(nodes: Nodes, variables: Mapping[str, str], tensors: Mapping[str, st
             assert isinstance(node, Bind)
             renamed.append(node)
     return tuple(renamed)
-
-
-def _positional(architecture: Architecture, einsum: SizedEinsum, rules: EinsumRules) -> object:
-    """The rules with variables and tensors by position, so that equal Einsums under equal rules have equal keys."""
-    order = {var: i for i, var in enumerate(einsum.extents)}
-    place: dict[str, int] = {}
-    for i, access in enumerate(einsum.accesses):
-        place.setdefault(access.tensor, i)
-    axes = tuple((axis, tuple(sorted(order[v] for v in allowed if v in order))) for axis, allowed in rules.axes.items())
-    holds = tuple(
-        (memory, tuple(t in holding.must for t in place), tuple(holding.allows(t) for t in place))
-        for memory, holding in rules.holds.items()
-    )
-    switches = tuple(
-        tuple(tuple(applies(which, einsum, tensor) for tensor in place) for which in _switches(level))
-        for level in architecture.walk()
-    )
-    whole = tuple(sorted(order[v] for v in rules.whole if v in order))
-    return axes, holds, switches, whole, tuple(place[a.tensor] for a in einsum.accesses)
-
-
-def _switches(level: Level) -> tuple[Share, ...]:
-    """What a level switches on tensor by tensor."""
-    if isinstance(level, Fanout):
-        return level.multicast, level.reduce
-    return (level.double_buffered,) if isinstance(level, Memory) else ()
