@@ -41,7 +41,7 @@ class _History:
 
     prices: set[str] = field(default_factory=set)
     seconds: float = 0.0
-    next_try_s: float = FIRST_TRY_S
+    next_try_s: float = field(default_factory=lambda: FIRST_TRY_S)
 
 
 @dataclass

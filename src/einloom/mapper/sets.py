@@ -4,48 +4,32 @@ Energy is counts x prices, cycles are the largest of compute steps and loads x t
 0, only rows that no other beats in every count can be the best of anything that grows with both. `labels.counted`
 finds these rows. A set holds for one shape of Einsum on one topology, with its capacities, rules, and limited ports.
 
-Arrays have candidates first, then quantities.
+Arrays have nests first, then quantities.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from einloom.arch.tree import Architecture, Compute, Fanout, Level, Memory
 from einloom.mapper.found import Candidate, Found, Objective, key_of
+from einloom.mapper.labels.task import READS, WRITES
 from einloom.mappings import Bind, Hold, Loop, Nodes, Spatial
 from einloom.model.arrays import Array
 from einloom.workloads.sized import SizedEinsum
 
+if TYPE_CHECKING:
+    from einloom.mapper.labels.counted import Counted
+
 SAME = 1 + 1e-12
 """Values this close, relatively, are equal: sums of the same in another order."""
 
-READ_AND_WRITE, READ, WRITE = 3, 1, 2
-"""What passes a port."""
-
 Line = list[Any]
 """A node with ranks and tensors by position, for JSON."""
-
-
-class Counts(Protocol):
-    """What `labels.counted.Counted` offers."""
-
-    @property
-    def quantities(self) -> tuple[tuple[str, str], ...]: ...
-    @property
-    def ports(self) -> tuple[tuple[str, int], ...]: ...
-    @property
-    def counts(self) -> Array: ...
-    @property
-    def loads(self) -> Array: ...
-    @property
-    def steps(self) -> Array: ...
-    @property
-    def nests(self) -> tuple[Nodes, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +55,7 @@ class CountSet:
 
     Attributes:
         quantities: (level, ``read``, ``write`` or ``link``) of each column of ``counts``.
-        ports: (memory, `READ_AND_WRITE`, `READ` or `WRITE`) of each column of ``loads``.
+        ports: (memory, `READS`, `WRITES` or both) of each column of ``loads``.
         counts: Accesses, or words over links, of all instances. Shape ``(nests, quantities)``.
         loads: Bits or words through the busiest instance of each port. Shape ``(nests, ports)``.
         steps: Busy cycles of the compute. Shape ``(nests,)``.
@@ -88,7 +72,7 @@ class CountSet:
     candidates: int
 
     @classmethod
-    def of(cls, counted: Counts, einsum: SizedEinsum, candidates: int) -> CountSet:
+    def of(cls, counted: Counted, einsum: SizedEinsum, candidates: int) -> CountSet:
         """The set of what was counted for ``einsum``, without its names."""
         nests = tuple(positional(nodes, einsum) for nodes in counted.nests)
         return cls(counted.quantities, counted.ports, counted.counts, counted.loads, counted.steps, nests, candidates)
@@ -230,5 +214,5 @@ def _count_pj(level: Level, kind: str) -> float:
 
 def _load_cycles(level: Level, takes: int) -> float:
     assert isinstance(level, Memory)
-    rates = {READ_AND_WRITE: level.bandwidth, READ: level.read_bandwidth, WRITE: level.write_bandwidth}
+    rates = {READS | WRITES: level.bandwidth, READS: level.read_bandwidth, WRITES: level.write_bandwidth}
     return 1 / float(rates[takes].value)
