@@ -1,4 +1,4 @@
-"""All counts that may ever be the best: a set from which new energies and bandwidths are priced in microseconds.
+"""All counts that may ever be the best: what `mapper.sets` prices on new machines in microseconds.
 
 A nest may be left out if another is as good in *every* quantity that a price or a bandwidth can multiply: reads and
 writes of each memory, words over links, steps of the compute, what the busiest instance of each limited port takes.
@@ -24,8 +24,14 @@ from einloom.mappings import Nodes
 from einloom.model.arrays import Array
 from einloom.workloads.sized import SizedEinsum
 
-SEEDS, BEAM = 64, 64
-"""Jobs that are tried first, and labels of a layer that are followed there: what they find beats most of the rest."""
+BEAM = 8
+"""Labels of a layer that are followed in a first sweep over all jobs: what it finds beats most of the rest."""
+
+ROOM = 1_500_000
+"""Labels of one job at a time."""
+
+MOST_FOUND = 50_000
+"""Nests that may be the best."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,6 @@ class Counted:
         labels: How many the search made.
     """
 
-    task: Task
     quantities: tuple[tuple[str, str], ...]
     ports: tuple[tuple[str, int], ...]
     counts: Array
@@ -50,21 +55,6 @@ class Counted:
     steps: Array
     nests: tuple[Nodes, ...]
     labels: int
-
-    def costs(self, architecture: Architecture, path: tuple[Level, ...]) -> tuple[Array, Array]:
-        """Energy in pJ and cycles of every row on a machine that differs in prices, rates and clock alone.
-
-        Args:
-            path: Its levels, of the same names.
-        """
-        task = Task(architecture, self.task.einsum, path, self.task.rules)
-        prices = np.array([_price_pj(task, *quantity) for quantity in self.quantities])
-        rates = [(task.path[port.place].name, port.takes, float(port.rate.value)) for port in task.ports]
-        assert tuple(rate[:2] for rate in rates) == self.ports, "other ports are limited: count anew"
-        times = np.array([1 / rate for *_, rate in rates])
-        cycles = np.maximum(self.steps, np.max(self.loads * times, axis=1, initial=0.0))
-        energy = task.operations_pj + self.counts @ prices + task.leakage_pj_per_cycle * cycles
-        return energy, cycles
 
 
 def count_front(
@@ -84,7 +74,7 @@ def count_front(
         return None
     spreads, steps = spreads_of(task)
     every = [jobs_of(task, held, plan, spreads, steps) for held, plan in plans(task)]
-    pool = pool_of(every, min(limit, 1_500_000), counts=limit // 20)
+    pool = pool_of(every, min(limit, ROOM), MOST_FOUND)
     room = len(pool.counts)
     nests = Nests(np.empty(room, np.int64), np.empty(room, np.int64), np.empty((room, MOST_DEPTH), np.int64))
     found = _Counting(every, pool, nests, limit)
@@ -109,18 +99,13 @@ class _Counting:
         """Whether all jobs were searched within the limit."""
         for jobs in self.every:
             jobs.tighten()
-        first = sorted(
-            (float(jobs.energies[row]), number, int(row))
-            for number, jobs in enumerate(self.every) for row in np.flatnonzero(np.isfinite(jobs.energies))
-        )  # fmt: skip
-        for _, number, row in first[:SEEDS]:
-            self._count(number, np.array([row]), BEAM)
         order = np.argsort([np.min(jobs.energies) for jobs in self.every], kind="stable")
-        for number in order:
-            jobs = self.every[number]
-            rows = np.argsort(jobs.energies, kind="stable")
-            if not self._count(int(number), rows[np.isfinite(jobs.energies[rows])], 0):
-                return False
+        for beam in (BEAM, 0):
+            for number in order:
+                jobs = self.every[number]
+                rows = np.argsort(jobs.energies, kind="stable")
+                if not self._count(int(number), rows[np.isfinite(jobs.energies[rows])], beam):
+                    return False
         return True
 
     def _count(self, number: int, rows: Array, beam: int) -> bool:
@@ -139,7 +124,7 @@ class _Counting:
         vectors = self.pool.counts[: self.found]
         priced = len(task.quantities)
         return Counted(
-            task=task, quantities=tuple(_name(task, port) for port in task.quantities),
+            quantities=tuple(_name(task, port) for port in task.quantities),
             ports=tuple((task.path[port.place].name, port.takes) for port in task.ports[priced:]),
             counts=vectors[:, :priced].copy(), loads=vectors[:, priced:steps].copy(),
             steps=vectors[:, steps].copy(),
@@ -155,11 +140,3 @@ class _Counting:
 def _name(task: Task, port: Port) -> tuple[str, str]:
     kind = "link" if port.takes == LINKS else "read" if port.takes == READS else "write"
     return task.path[port.place].name, kind
-
-
-def _price_pj(task: Task, level: str, kind: str) -> float:
-    (place,) = (i for i, each in enumerate(task.path) if each.name == level)
-    if kind == "link":
-        return task.fanout(task.fanouts.index(place)).link_energy_pj
-    memory = task.memory(place)
-    return memory.read_energy_pj if kind == "read" else memory.write_energy_pj

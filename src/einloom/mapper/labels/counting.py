@@ -22,8 +22,8 @@ class Nests(NamedTuple):
 
 @entry
 def count(
-    jobs: Array, table: Array, spreads: Array, steps: Array, rows: Array, plan: int, pool: Pool, nests: Nests, beam: int,
-    most: int,
+    jobs: Array, table: Array, spreads: Array, steps: Array, rows: Array, plan: int, pool: Pool, nests: Nests,
+    beam: int, most: int,
 ) -> int:  # fmt: skip
     """Add what no other beats in every count, of several choices of spatial factors.
 

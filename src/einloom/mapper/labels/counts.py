@@ -13,8 +13,8 @@ _SAME = 1 + 1e-12
 
 
 @kernel
-def bound_counts(job: Job, table: Array, state: Array, label: Array) -> None:
-    """The least of every count in any nest that goes on from a label, into ``busy``."""
+def bound_counts(job: Job, table: Array, state: Array, label: Array) -> float:
+    """The least of every count in any nest that goes on from a label, into ``busy``; returns the energy of that."""
     bound_ports(job, state, label)
     if job.tabled:
         tile, holds = tile_number(job, state), not_closed(job, state)
@@ -22,6 +22,10 @@ def bound_counts(job: Job, table: Array, state: Array, label: Array) -> None:
             more = table[p, tile, holds] - job.regularly[p]
             if more > 0.0:
                 job.busy[p] += more / job.port_used[p]
+    energy = 0.0
+    for p in range(job.ports):
+        energy += job.busy[p] * job.port_price[p]
+    return energy
 
 
 @kernel

@@ -114,7 +114,9 @@ def _einsum_fields(task: Task) -> dict[str, object]:
 def _machine_fields(task: Task) -> dict[str, object]:
     return {
         "fanouts": len(task.fanouts), "memories": len(task.memories), "ports": len(task.ports),
-        "leakage": 0.0 if task.counting else task.leakage_pj_per_cycle, "capacity": task.capacities, "port_region": [port.region for port in task.ports],
+        "leakage": 0.0 if task.counting else task.leakage_pj_per_cycle, "capacity": task.capacities,
+        "port_price": [task.price_pj(port) for port in task.quantities],
+        "port_region": [port.region for port in task.ports],
     }  # fmt: skip
 
 

@@ -165,9 +165,9 @@ def _try(job: Job, table: Array, pool: Pool, parent: int, node: int) -> None:
     if not still_fits(job, pool.state, pool.label):
         return
     if job.counting:
-        bound_counts(job, table, pool.state, pool.label)
+        promise_pj = bound_counts(job, table, pool.state, pool.label)
         if not beaten(job, pool):
-            _keep(job, pool, parent, node, 0.0)
+            _keep(job, pool, parent, node, promise_pj)
         return
     energy, cycles = bound(job, table, pool.state, pool.label)
     if energy < job.limit_energy and cycles < job.limit_cycles:

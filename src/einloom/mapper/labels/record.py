@@ -71,6 +71,7 @@ class Job:
     leakage: float
     capacity: Annotated[Array, "f8", MOST_MEMORIES]
     port_region: Annotated[Array, "i8", MOST_PORTS]
+    port_price: Annotated[Array, "f8", MOST_PORTS]  # pJ, of what is counted
 
     # holds, views of them, what the compute takes of sliding operands, what spatial factors alone decide
     holds: int

@@ -7,6 +7,7 @@ searched. Every failed round is itself a proven lower bound, and so the gap at a
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -64,11 +65,17 @@ class Search:
     bound: float = 0.0
     complete: bool = True
     _layers: int = 0
+    _all_planned: bool = True
     _every: list[Jobs] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         spreads, steps = spreads_of(self.task)
-        self._every = [jobs_of(self.task, held, plan, spreads, steps) for held, plan in plans(self.task)]
+        half = math.inf if self.deadline is None else (time.monotonic() + self.deadline) / 2
+        for held, plan in plans(self.task):
+            self._every.append(jobs_of(self.task, held, plan, spreads, steps))
+            if time.monotonic() > half:  # some choices of holders are left out: nothing is proven of them
+                self.complete = self._all_planned = False
+                break
 
     @cached_property
     def _pool(self) -> Pool:
@@ -149,6 +156,8 @@ class Search:
 
     def least(self, objective: Objective) -> float:
         """What no mapping can beat in the objective, as far as it is proven."""
+        if not self._all_planned:
+            return 0.0
         energy = max(self.bound if objective == "energy" else 0.0, self._least(np.inf))
         return {"energy": energy, "latency": self._least_cycles()}.get(objective, energy * self._least_cycles())
 

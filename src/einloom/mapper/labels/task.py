@@ -157,10 +157,15 @@ class Task:
             return ()
         once, everywhere = Amount(1, in_words=True), len(self.fanouts)
         links = [place for number, place in enumerate(self.fanouts) if self.fanout(number).link_energy_pj]
-        return (
-            *(Port(place, takes, once, everywhere) for place in (0, *reversed(self.memories)) for takes in (READS, WRITES)),
-            *(Port(place, LINKS, once, everywhere) for place in links),
-        )
+        accesses = [(place, takes) for place in (0, *reversed(self.memories)) for takes in (READS, WRITES)]
+        return tuple(Port(*kind, once, everywhere) for kind in (*accesses, *((place, LINKS) for place in links)))
+
+    def price_pj(self, quantity: Port) -> float:
+        """Energy of one of what is counted."""
+        if quantity.takes == LINKS:
+            return self.fanout(self.fanouts.index(quantity.place)).link_energy_pj
+        memory = self.memory(quantity.place)
+        return memory.read_energy_pj if quantity.takes == READS else memory.write_energy_pj
 
     @cached_property
     def leakage_pj_per_cycle(self) -> float:
