@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Architecture, Level
 from einloom.mapper import clipped, gemm, labels
 from einloom.mapper.found import Found, Objective
+from einloom.mapper.plain import at_least_one
 from einloom.mapper.search import search
 from einloom.mapper.space import NARROWINGS, declare
 from einloom.workloads.sized import SizedEinsum
@@ -22,8 +22,6 @@ from einloom.workloads.sized import SizedEinsum
 PERFECT = "every nest with perfect factors"
 PRODUCTS = "every clipped nest, counted as products of ceilings"
 CLIPPED = "every clipped nest"
-
-SPACES: Mapping[str, str] = {"perfect": PERFECT, "products": PRODUCTS, "clipped": CLIPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +44,13 @@ def answer(
         deadline_s: Seconds; past it the best found by then, with its bound.
     """
     found = gemm.solve(architecture, path, einsum, rules, objective, perfect, deadline_s)
+    space = PERFECT if perfect else PRODUCTS
+    if found is None:
+        route = labels if perfect else clipped
+        found = route.solve(architecture, path, einsum, rules, objective, deadline_s)
+        space = PERFECT if perfect else CLIPPED
     if found is not None:
-        return Answered(found, PERFECT if perfect else PRODUCTS)
-    route = labels if perfect else clipped
-    found = route.solve(architecture, path, einsum, rules, objective, deadline_s)
-    if found is not None:
-        return Answered(found, PERFECT if perfect else CLIPPED)
+        return Answered(at_least_one(found, architecture, path, einsum, rules, objective), space)
     spaces, narrowing = declare(einsum, path, rules, perfect)
     whole = narrowing == NARROWINGS[0]
     text = narrowing.text if whole else f"narrowed to: {narrowing.text}"

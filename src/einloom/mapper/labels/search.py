@@ -33,6 +33,9 @@ EFFORT = 30_000_000
 BEAM, QUICK_JOBS, QUICK_SHARE = 128, 40, 0.2
 """For a mapping without proof: labels of a layer that are followed, jobs tried, share of the time that is left."""
 
+LABELS_PER_SECOND = 80_000
+"""At least, mostly."""
+
 FIRST_SLACK, LAST_SLACK = 0.01, 1e6
 """Limits of deepening above the best bound: the first, and where it stops to be a limit."""
 
@@ -239,6 +242,9 @@ class Search:
         costs, limits, record, pool = np.zeros(2), np.array([limit, below_cycles]), jobs.record, self._pool
         record["comparisons"] = record["all_comparisons"] - (0 if by_ports else len(self.task.ports))
         record["layer"] = self._layers
+        if self.deadline is not None:  # one job must not overrun it
+            room = max(1000, int((self.deadline - time.monotonic()) * LABELS_PER_SECOND))
+            pool = pool._replace(alive=pool.alive[:room])
         ended, last = search(record, jobs.table, jobs.spreads, jobs.steps, row, pool, limits, beam, costs)
         self._layers = int(record["layer"][0])
         self.costed += int(record["count"][0])
