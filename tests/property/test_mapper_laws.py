@@ -213,13 +213,15 @@ SINGLE = tuple(objective for objective in OBJECTIVES if objective != "pareto")
 
 
 @law(TINY, st.sampled_from(SINGLE), st.booleans(), share=0.5)
-def test_the_mapper_equals_plain_enumeration_of_its_space(problem, objective, perfect):
+def test_no_nest_with_one_block_of_loops_a_memory_beats_the_answer(problem, objective, perfect):
+    """All of them, enumerated plainly. A clipped answer with a gap may be beaten, but by no more than its gap."""
     results = legal(problem, space(problem, perfect))
     answer = problem.answer(objective, perfect)
-    assert bool(answer) == bool(results)
+    assert answer or not results
     if results:
         best = min(score(result, objective) for result in results)
-        assert score(answer[0], objective) == pytest.approx(best, rel=CLOSE)
+        assert score(answer[0], objective) * (1 - answer[0].gap) <= best * (1 + CLOSE)
+        assert answer[0].proof == "optimal" or not perfect
 
 
 def test_an_axis_takes_what_is_left_by_the_bound_chosen_before():
@@ -238,22 +240,20 @@ def test_an_axis_takes_what_is_left_by_the_bound_chosen_before():
 @law(TINY, st.sampled_from(SINGLE), share=0.4)
 def test_a_tie_goes_to_the_better_in_the_other_objective(problem, objective):
     other = "latency" if objective == "energy" else "energy"
-    results, answer = legal(problem, space(problem, False)), problem.answer(objective)
-    if results:
-        best = min(score(result, objective) for result in results)
+    results, answer = legal(problem, space(problem, True)), problem.answer(objective, perfect=True)
+    best = min((score(result, objective) for result in results), default=0.0)
+    if results and score(answer[0], objective) >= best * (1 - 1e-12):
         tied = [result for result in results if score(result, objective) <= best * (1 + 1e-12)]
         least = min(score(result, other) for result in tied)
-        assert score(answer[0], other) == pytest.approx(least, rel=CLOSE)
+        assert score(answer[0], other) <= least * (1 + CLOSE)
 
 
 @law(TINY, share=0.4)
-def test_the_front_of_the_mapper_is_that_of_plain_enumeration(problem):
-    points = {(float(r.cycles), float(r.energy_pj)) for r in legal(problem, space(problem, False))}
-    front = [(float(r.cycles), float(r.energy_pj)) for r in problem.answer("pareto")]
+def test_the_front_of_the_mapper_covers_plain_enumeration(problem):
+    points = {(float(r.cycles), float(r.energy_pj)) for r in legal(problem, space(problem, True))}
+    front = [(float(r.cycles), float(r.energy_pj)) for r in problem.answer("pareto", perfect=True)]
     for cycles, energy in points:
         assert any(c <= cycles * (1 + CLOSE) and e <= energy * (1 + CLOSE) for c, e in front)
-    for point in front:
-        assert any(point == pytest.approx(other, rel=CLOSE) for other in points)
     assert front == sorted(front)
     assert all(later[1] < earlier[1] for earlier, later in itertools.pairwise(front))
 
@@ -276,7 +276,8 @@ def test_no_mapping_of_the_declared_space_beats_the_answer(problem, objective, d
     results = legal(problem, [data.draw(members(problem)) for _ in range(16)])
     answer = problem.answer(objective)
     assert answer or not results
-    assert all(score(answer[0], objective) <= score(result, objective) * (1 + CLOSE) for result in results)
+    least = score(answer[0], objective) * (1 - answer[0].gap) if answer else 0.0
+    assert all(least <= score(result, objective) * (1 + CLOSE) for result in results)
 
 
 @law(problems(most=4), share=0.5)
@@ -338,7 +339,8 @@ def test_each_objective_is_best_at_its_own(problem):
 
 
 def no_worse(problem: Problem, better: Problem, objective: str) -> bool:
-    before, after = problem.answer(objective), better.answer(objective)
+    """With perfect factors, where every answer is the optimum."""
+    before, after = problem.answer(objective, perfect=True), better.answer(objective, perfect=True)
     if not before:
         return True
     return bool(after) and score(after[0], objective) <= score(before[0], objective) * (1 + CLOSE)
@@ -407,7 +409,7 @@ def test_an_equal_einsum_in_other_names_gets_the_same_mapping_renamed(problem, o
     except MappingError:
         return
     second = mapper.map(other).results[0]
-    fresh = Mapper(problem.architecture, objective).map(other).results[0]
+    fresh = Mapper(problem.architecture, objective, reuse=False).map(other).results[0]
     assert (second.cycles, second.energy_pj) == (first.cycles, first.energy_pj) == (fresh.cycles, fresh.energy_pj)
     assert second.name == other.name
     assert second.mapping == fresh.mapping

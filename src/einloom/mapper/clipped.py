@@ -7,6 +7,8 @@ smaller, and the model counts exactly that. The gap is against what no mapping a
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,12 +19,10 @@ from einloom.errors import MappingError
 from einloom.mapper import compulsory, labels
 from einloom.mapper.found import Candidate, Found, Objective, key_of
 from einloom.mapper.labels.task import Task
+from einloom.mapper.space import divisors
 from einloom.mappings import Nest, Nodes
 from einloom.model.evaluate import evaluate_nest
 from einloom.workloads.sized import SizedEinsum
-
-MOST_PADDING = 1.34
-"""A rank is padded to at most this many times its size: more never paid in the cases of the reference table."""
 
 SAME = 1 + 1e-12
 """Bounds and costs are sums in different orders."""
@@ -117,16 +117,24 @@ def _paddings(einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules) 
 
 
 def _sizes(variable: str, size: int, path: tuple[Level, ...], rules: EinsumRules) -> list[int]:
-    """Paddings of one rank: whole rows of an axis, and the next size with small prime factors."""
+    """Paddings of one rank: the smallest that lets each set of axes take it in fewest steps, and the next size with
+    small prime factors."""
     found = set()
     if not _smooth(size):
         found.add(next(larger for larger in range(size + 1, 2 * size + 2) if _smooth(larger)))
-    for level in path:
-        if isinstance(level, Fanout):
-            for axis, instances in level.axes.items():
-                if rules.axis_allows(level.name, axis, variable) and instances < size:
-                    found.add(-(-size // instances) * instances)
-    return sorted(larger for larger in found if size < larger <= size * MOST_PADDING)
+    axes = [
+        instances
+        for level in path
+        if isinstance(level, Fanout)
+        for axis, instances in level.axes.items()
+        if rules.axis_allows(level.name, axis, variable)
+    ]
+    for chosen in itertools.chain.from_iterable(itertools.combinations(axes, n) for n in range(1, len(axes) + 1)):
+        instances = math.prod(chosen)
+        steps = -(-size // instances)
+        if steps < size // max(divisor for divisor in divisors(size) if divisor <= instances):
+            found.add(-(-size // steps) * steps)
+    return sorted(larger for larger in found if larger > size)
 
 
 def _smooth(size: int) -> bool:
