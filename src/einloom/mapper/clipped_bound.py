@@ -60,6 +60,8 @@ def _steps(task: Task, left: Array) -> Array:
 
 def _spreads(task: Task) -> Array | None:
     """``(choices, F, R)`` all integer spatial factors."""
+    if not task.names:
+        return np.ones((1, len(task.fanouts), 0))
     each = []
     for number in range(len(task.fanouts)):
         fanout = task.fanout(number)
