@@ -50,6 +50,10 @@ class Jobs:
         state, label = np.zeros(self.record["state_width"][0], np.int64), np.zeros(self.record["label_width"][0])
         roots(self.record, self.table, self.spreads, self.steps, state, label, self.energies, self.cycles)
 
+    def least(self, energy: float, below_cycles: float) -> float:
+        """The least bound on energy that is at least as given, of what may take fewer cycles than given."""
+        return float(np.min(self.energies[(self.energies >= energy) & (self.cycles < below_cycles)], initial=np.inf))
+
     def tighten(self) -> None:
         """Compute them again, by the order in which regular holds close."""
         if self.tightened:

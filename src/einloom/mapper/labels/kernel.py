@@ -73,13 +73,14 @@ def search(
         costs: Filled with the energy and cycles found.
 
     Returns:
-        How it ended, and the label of the last node. ``count`` of the record is the number of labels made.
+        How it ended, and the label of the last node. ``count`` of the record is the number of labels made; ``beyond``,
+        where nothing was found, bounds what a wider limit on energy would give.
     """
     job = jobs[0]
     choose(job, spreads, steps, row)
     job.limit_energy, job.limit_cycles = limits[0], limits[1]
     job.timed = int(job.leakage > 0 or job.limit_cycles < float("inf") or job.comparisons == job.all_comparisons)
-    job.counting = 0
+    job.counting, job.beyond = 0, float("inf")
     start(job, pool.states[0], pool.labels[0])
     first = grow(job, table, pool, beam)
     if job.full:
@@ -170,8 +171,11 @@ def _try(job: Job, table: Array, pool: Pool, parent: int, node: int) -> None:
             _keep(job, pool, parent, node, promise_pj)
         return
     energy, cycles = bound(job, table, pool.state, pool.label)
-    if energy < job.limit_energy and cycles < job.limit_cycles:
-        _keep(job, pool, parent, node, energy)
+    if cycles < job.limit_cycles:
+        if energy < job.limit_energy:
+            _keep(job, pool, parent, node, energy)
+        else:
+            job.beyond = min(job.beyond, energy)
 
 
 @kernel
@@ -271,6 +275,8 @@ def _best(job: Job, pool: Pool, low: int, costs: Array) -> int:
         for p in range(job.ports):
             cycles = max(cycles, pool.label[job.first_port + p])
         energy = pool.label[ENERGY] + job.leakage * cycles
+        if cycles < job.limit_cycles and energy >= job.limit_energy:
+            job.beyond = min(job.beyond, energy)
         if energy >= job.limit_energy or cycles >= job.limit_cycles:
             continue
         near = energy <= costs[0] * (1 + _TIE)

@@ -68,6 +68,7 @@ class Search:
     bound: float = 0.0
     complete: bool = True
     _layers: int = 0
+    _beyond: float = 0.0
     _all_planned: bool = True
     _every: list[Jobs] = field(default_factory=list)
 
@@ -101,9 +102,10 @@ class Search:
             self.bound = limit
             limit = start * (1 + slack) if slack < LAST_SLACK else np.inf
             answer = self._round(limit, below_cycles)
-            if limit == np.inf:
+            if np.inf in (limit, self._beyond):
                 break
             slack *= 2
+            start = max(start, self._beyond / (1 + slack / 2))
         if self.complete:
             self.bound = answer.energy if answer else np.inf
             return answer
@@ -175,7 +177,7 @@ class Search:
         return len(self._every) * len(self.task.spreads)
 
     def _least(self, below_cycles: float) -> float:
-        return min(float(np.min(jobs.energies[jobs.cycles < below_cycles], initial=np.inf)) for jobs in self._every)
+        return min(jobs.least(0.0, below_cycles) for jobs in self._every)
 
     def _least_cycles(self) -> float:
         return min(float(np.min(jobs.cycles, initial=np.inf)) for jobs in self._every)
@@ -184,6 +186,7 @@ class Search:
         """The least energy below a limit over all jobs, with fewer cycles than given; of those the fastest."""
         best: Answer | None = None
         tied: list[tuple[Jobs, int]] = []
+        self._beyond = min(jobs.least(limit, below_cycles) for jobs in self._every)
         for jobs, row in self._open(limit, below_cycles):
             cap = limit if best is None else best.energy * (1 + TIE)
             if jobs.energies[row] >= cap:
@@ -248,6 +251,7 @@ class Search:
         ended, last = search(record, jobs.table, jobs.spreads, jobs.steps, row, pool, limits, beam, costs)
         self._layers = int(record["layer"][0])
         self.costed += int(record["count"][0])
+        self._beyond = min(self._beyond, float(record["beyond"][0]))
         if ended == FULL:
             self.complete = self.complete and beam > 0
         if ended != FOUND:
