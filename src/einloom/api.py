@@ -83,7 +83,7 @@ class Design:
                 ``"pareto"`` gives its latency-energy front, ``"pareto:GLB"`` with the occupancy of that memory.
             bounds: ``"perfect"`` allows only bounds that multiply to the size of each rank.
             deadline_s: Time for each Einsum; past it the best mapping found is given with its proven gap.
-            reuse: Map equal Einsums once.
+            reuse: Map equal Einsums once, and find again what was found before, by whatever process.
             progress: Told (Einsum, number done, number in all).
 
         Raises:

@@ -104,7 +104,7 @@ def evaluate(design: str, mapping: str | None, settings: Settings, as_json: bool
 )  # fmt: skip
 @click.option("--bounds", type=click.Choice(["clipped", "perfect"]), default="clipped", show_default=True)
 @click.option("--deadline", metavar="TIME", help="Time for each Einsum, e.g. 10s; past it: the best found and its gap.")
-@click.option("--no-cache", is_flag=True, help="Map equal Einsums one by one.")
+@click.option("--no-cache", is_flag=True, help="Search for every Einsum, also where its best mapping is known.")
 @set_option
 @json_option
 def map_(
