@@ -54,6 +54,10 @@ class Jobs:
         """The least bound on energy that is at least as given, of what may take fewer cycles than given."""
         return float(np.min(self.energies[(self.energies >= energy) & (self.cycles < below_cycles)], initial=np.inf))
 
+    def fewest(self, cycles: float) -> float:
+        """The least bound on cycles that is at least as given."""
+        return float(np.min(self.cycles[self.cycles >= cycles], initial=np.inf))
+
     def tighten(self) -> None:
         """Compute them again, by the order in which regular holds close."""
         if self.tightened:

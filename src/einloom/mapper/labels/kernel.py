@@ -73,14 +73,14 @@ def search(
         costs: Filled with the energy and cycles found.
 
     Returns:
-        How it ended, and the label of the last node. ``count`` of the record is the number of labels made; ``beyond``,
-        where nothing was found, bounds what a wider limit on energy would give.
+        How it ended, and the label of the last node. ``count`` of the record is the number of labels made; ``beyond``
+        and ``slower``, where nothing was found, bound what wider limits would give.
     """
     job = jobs[0]
     choose(job, spreads, steps, row)
     job.limit_energy, job.limit_cycles = limits[0], limits[1]
     job.timed = int(job.leakage > 0 or job.limit_cycles < float("inf") or job.comparisons == job.all_comparisons)
-    job.counting, job.beyond = 0, float("inf")
+    job.counting, job.beyond, job.slower = 0, float("inf"), float("inf")
     start(job, pool.states[0], pool.labels[0])
     first = grow(job, table, pool, beam)
     if job.full:
@@ -171,11 +171,20 @@ def _try(job: Job, table: Array, pool: Pool, parent: int, node: int) -> None:
             _keep(job, pool, parent, node, promise_pj)
         return
     energy, cycles = bound(job, table, pool.state, pool.label)
-    if cycles < job.limit_cycles:
-        if energy < job.limit_energy:
-            _keep(job, pool, parent, node, energy)
-        else:
-            job.beyond = min(job.beyond, energy)
+    if _within_limits(job, energy, cycles):
+        _keep(job, pool, parent, node, energy)
+
+
+@kernel
+def _within_limits(job: Job, energy: float, cycles: float) -> bool:
+    """Whether both are; what is not is noted."""
+    if cycles >= job.limit_cycles:
+        job.slower = min(job.slower, cycles)
+        return False
+    if energy >= job.limit_energy:
+        job.beyond = min(job.beyond, energy)
+        return False
+    return True
 
 
 @kernel
@@ -275,9 +284,7 @@ def _best(job: Job, pool: Pool, low: int, costs: Array) -> int:
         for p in range(job.ports):
             cycles = max(cycles, pool.label[job.first_port + p])
         energy = pool.label[ENERGY] + job.leakage * cycles
-        if cycles < job.limit_cycles and energy >= job.limit_energy:
-            job.beyond = min(job.beyond, energy)
-        if energy >= job.limit_energy or cycles >= job.limit_cycles:
+        if not _within_limits(job, energy, cycles):
             continue
         near = energy <= costs[0] * (1 + _TIE)
         if last < 0 or energy < costs[0] * (1 - _TIE) or (near and cycles < costs[1]):

@@ -128,7 +128,8 @@ class Job:
     timed: int  # whether ports matter: to a limit on cycles, or through leakage
     limit_energy: float
     limit_cycles: float
-    beyond: float  # the least energy that the limit on it excluded
+    beyond: float  # the least energy that the limit on it excluded, of what is fast enough
+    slower: float  # the fewest cycles that the limit on them excluded
     layer: int  # a number that no other layer has
     count: int  # labels in the pool
     full: int  # whether the pool had no room for a label

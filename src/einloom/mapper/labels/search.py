@@ -69,6 +69,7 @@ class Search:
     complete: bool = True
     _layers: int = 0
     _beyond: float = 0.0
+    _slower: float = 0.0
     _all_planned: bool = True
     _every: list[Jobs] = field(default_factory=list)
 
@@ -94,6 +95,7 @@ class Search:
             above: No such mapping is known to have less energy than this.
         """
         start = max(above, self._least(below_cycles))
+        self._slower = min(jobs.fewest(below_cycles) for jobs in self._every)
         if not np.isfinite(start):
             return None
         slack, limit, answer = FIRST_SLACK, start, None
@@ -139,7 +141,7 @@ class Search:
             answer = self.least_energy(limit * (1 + slack) * (1 + TIE))
             if answer is not None:
                 break
-            slack = max(FIRST_SLACK, 2 * slack)
+            limit, slack = max(limit, self._slower), max(FIRST_SLACK, 2 * slack)
         else:
             return None
         while self.complete and answer.cycles > limit * (1 + TIE):
@@ -252,6 +254,7 @@ class Search:
         self._layers = int(record["layer"][0])
         self.costed += int(record["count"][0])
         self._beyond = min(self._beyond, float(record["beyond"][0]))
+        self._slower = min(self._slower, float(record["slower"][0]))
         if ended == FULL:
             self.complete = self.complete and beam > 0
         if ended != FOUND:
