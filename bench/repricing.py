@@ -1,7 +1,7 @@
 """What pricing from sets of counts costs, and whether it says what fresh searches find: ``python bench/repricing.py``.
 
 For each case one set is made, then `MACHINES` machines with random energies and bandwidths are priced from it, for
-every objective: energy and cycles are held to a fresh search of the same machine. Microseconds are wall time of one
+every objective: energy and cycles are held to a fresh search of the same machine. Microseconds are CPU time of one
 answer (the best row and its costs), with the prices of the machine prepared before or not. ``--limit`` bounds the
 effort of making a set: where that is not enough, the row says so.
 """
@@ -85,21 +85,20 @@ class Case:
     def compare(self, counts: CountSet, objective: Objective, machines: int) -> tuple[float, float, float, int]:
         """Microseconds of an answer, prices prepared or not; milliseconds of a search; answers that differ."""
         draw = random.Random(0)
-        prepared = whole = searching = 0.0
-        differ = 0
-        for _ in range(machines):
-            architecture = repriced(self.architecture, draw)
-            path = architecture.paths()[0]
-            t0 = time.perf_counter()
-            prices = counts.prices(architecture, path, self.einsum)
-            t1 = time.perf_counter()
-            best = counts.best(prices, objective)
-            t2 = time.perf_counter()
-            found = self.fresh(architecture, objective)
-            searching += time.perf_counter() - t2
-            prepared, whole = prepared + t2 - t1, whole + t2 - t0
-            differ += not alike([(energy, cycles) for _, energy, cycles in best], found)
-        return 1e6 * prepared / machines, 1e6 * whole / machines, 1e3 * searching / machines, differ
+        priced = [repriced(self.architecture, draw) for _ in range(machines)]
+        paths = [architecture.paths()[0] for architecture in priced]
+        t0 = time.process_time()
+        prices = [counts.prices(*each, self.einsum) for each in zip(priced, paths, strict=True)]
+        t1 = time.process_time()
+        best = [counts.best(each, objective) for each in prices]
+        t2 = time.process_time()
+        found = [self.fresh(architecture, objective) for architecture in priced]
+        t3 = time.process_time()
+        differ = sum(
+            not alike([(energy, cycles) for _, energy, cycles in mine], theirs)
+            for mine, theirs in zip(best, found, strict=True)
+        )
+        return 1e6 * (t2 - t1) / machines, 1e6 * (t2 - t0) / machines, 1e3 * (t3 - t2) / machines, differ
 
 
 def alike(mine: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> bool:
