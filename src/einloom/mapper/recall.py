@@ -8,7 +8,6 @@ never more than a small multiple of what searching takes anyway, and a long stud
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,11 +22,11 @@ from einloom.mapper.routes import PERFECT, Answered
 from einloom.mapper.sets import CountSet, from_data, named, positional, to_data
 from einloom.workloads.sized import SizedEinsum
 
-LABELS_PER_S = 400_000
-"""That the search for sets makes, on a slow machine."""
+SHARE = 1.0
+"""Labels that a set may take, of those that searching took so far: effort, not time, so that a study is repeatable."""
 
-FIRST_TRY_S = 0.5
-"""Seconds of searching before a set is tried; each next try waits for twice as many."""
+FIRST_TRY = 200_000
+"""Labels of searching before a set is tried; each next try waits for twice as many."""
 
 MOST_LABELS = 4_000_000
 MOST_ROWS = 20_000
@@ -40,8 +39,8 @@ class _History:
     """Searches of one topology in this process."""
 
     prices: set[str] = field(default_factory=set)
-    seconds: float = 0.0
-    next_try_s: float = field(default_factory=lambda: FIRST_TRY_S)
+    labels: int = 0
+    next_try: float = field(default_factory=lambda: FIRST_TRY)
 
 
 @dataclass
@@ -112,28 +111,26 @@ def answer(
     counts = MEMORY.set_of(key.counts()) if perfect else None
     if counts is not None:
         return Answered(counts.answer(counts.prices(architecture, path, einsum), objective, einsum), PERFECT)
-    start = time.perf_counter()
     found = routes.answer(architecture, path, einsum, rules, objective, perfect, deadline_s)
-    seconds = time.perf_counter() - start
     if found.found.complete or deadline_s is None:
         MEMORY.add_answer(name, _to_data(found, einsum))
     if found.space == PERFECT and found.found.front and deadline_s is None:
-        labels = _labels_due(key, seconds)
+        labels = _labels_due(key, found.found.costed)
         if labels:
             _make_set(key, architecture, path, einsum, rules, labels, found.found.candidates)
     return found
 
 
-def _labels_due(key: Key, seconds: float) -> int:
+def _labels_due(key: Key, labels: int) -> int:
     """Note a search; how many labels a set may take now, 0 where it is not yet time to try, or no longer."""
     history = MEMORY.history(key.topology)
     history.prices.add(key.prices)
-    history.seconds += seconds
-    if len(history.prices) < 2 or history.seconds < history.next_try_s:
+    history.labels += labels
+    if len(history.prices) < 2 or history.labels < history.next_try:
         return 0
-    labels = int(history.seconds * LABELS_PER_S)
-    history.next_try_s = 2 * history.seconds if labels < MOST_LABELS else float("inf")
-    return min(labels, MOST_LABELS)
+    due = int(history.labels * SHARE)
+    history.next_try = 2 * history.labels if due < MOST_LABELS else float("inf")
+    return min(due, MOST_LABELS)
 
 
 def _make_set(

@@ -174,8 +174,8 @@ def test_timing_laws_of_others_are_not_kept():
 @pytest.fixture
 def eager(monkeypatch):
     """Sets are made at the second price."""
-    monkeypatch.setattr(recall, "FIRST_TRY_S", 0.0)
-    monkeypatch.setattr(recall, "LABELS_PER_S", 1e9)
+    monkeypatch.setattr(recall, "FIRST_TRY", 0)
+    monkeypatch.setattr(recall, "SHARE", 1e9)
 
 
 def machines(count):
@@ -209,18 +209,18 @@ def test_another_process_prices_from_a_set(searches):
 
 
 def test_one_price_makes_no_set(monkeypatch):
-    monkeypatch.setattr(recall, "FIRST_TRY_S", 0.0)
+    monkeypatch.setattr(recall, "FIRST_TRY", 0)
     monkeypatch.setattr(counted, "count_front", lambda *_: pytest.fail("a set was made"))
     for objective in ("energy", "latency", "edp"):
         Mapper(design().architecture, objective, perfect=True).map(sized(design()))
 
 
 def test_a_set_waits_until_searching_took_as_long(monkeypatch):
-    monkeypatch.setattr(recall, "FIRST_TRY_S", 0.25)
+    monkeypatch.setattr(recall, "FIRST_TRY", 250)
     key = key_of(design().architecture, design().architecture.paths()[0], sized(design()), EinsumRules())
-    due = [recall._labels_due(replace(key, prices=f"{n}"), 0.125) for n in range(9)]
+    due = [recall._labels_due(replace(key, prices=f"{n}"), 125) for n in range(9)]
 
-    assert [labels / recall.LABELS_PER_S for labels in due] == [0, 0.25, 0, 0.5, 0, 0, 0, 1.0, 0]
+    assert due == [0, 250, 0, 500, 0, 0, 0, 1000, 0]
 
 
 def test_files_hold_no_names(caches):

@@ -118,6 +118,8 @@ def _machine(path: tuple[Level, ...]) -> Machine | None:
               "M" + middle + "C": (None, None)}  # fmt: skip
     if kinds not in shapes or not isinstance(compute, Compute):
         return None
+    if kinds == "MMMC":  # with no array between them a hold of the inner memory may stand above one of the outer
+        return None
     if len(fanouts) > 1 and any(fanout.link_energy_pj for fanout in fanouts):
         return None
     buffer, registers = (None if place is None else memories[place] for place in shapes[kinds])
