@@ -32,11 +32,13 @@ from machine import machine
 
 import einloom
 from einloom.mapper import Mapper
+from einloom.mapper.cache import user_caches
 from einloom.mapper.found import Objective
 from einloom.model.result import EinsumResult, Evaluation
 from einloom.workloads.sized import SizedEinsum
 
 WARM_EXTENT = 4
+KERNELS = user_caches()
 MOST_MIB = 1024
 MOST_ADDRESSES = 12 * 2**30
 """Address space of a row, bytes: a search that runs away is a missed row, not a dead machine."""
@@ -238,6 +240,7 @@ def in_fresh_process(row: Row, limit_s: float) -> Outcome | str:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=child, args=(row, sender))
     with tempfile.TemporaryDirectory() as place:
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(KERNELS))  # compiled kernels are warm, answers are not
         os.environ["XDG_CACHE_HOME"] = place
         process.start()
         sender.close()

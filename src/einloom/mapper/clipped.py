@@ -18,7 +18,7 @@ from einloom.arch.tree import Architecture, Fanout, Level
 from einloom.errors import MappingError
 from einloom.mapper import compulsory, labels
 from einloom.mapper.found import Candidate, Found, Objective, key_of
-from einloom.mapper.labels.task import Task
+from einloom.mapper.labels.task import Task, supported
 from einloom.mapper.space import divisors
 from einloom.mappings import Nest, Nodes
 from einloom.model.evaluate import evaluate_nest
@@ -40,21 +40,26 @@ def solve(
     ``bound`` holds for every clipped nest (`mapper.clipped_bound`). Where a mapping meets it, it is optimal.
     """
     start = time.monotonic()
-    whole = labels.solve(architecture, path, einsum, rules, objective, deadline_s)
-    if whole is None:
+    if not supported(Task(architecture, einsum, path, rules)):
         return None
+    energy, cycles, product = _least(architecture, path, einsum, rules)
+
+    def left() -> float | None:
+        return None if deadline_s is None else max(0.0, deadline_s - (time.monotonic() - start))
+
+    whole = labels.solve(architecture, path, einsum, rules, objective, left())
+    assert whole is not None
     known = list(whole.front)
     for sizes in _paddings(einsum, path, rules):
-        left = None if deadline_s is None else deadline_s - (time.monotonic() - start)
-        if left is not None and left <= 0:
+        seconds = left()
+        if seconds == 0:
             break
-        padded = labels.solve(architecture, path, replace(einsum, extents=sizes), rules, objective, left)
+        padded = labels.solve(architecture, path, replace(einsum, extents=sizes), rules, objective, seconds)
         if padded is None:
             continue
         whole.costed += padded.costed
         known += [c for candidate in padded.front if (c := _clipped(architecture, einsum, candidate.nodes, objective))]
     whole.front = _front(known, objective)
-    energy, cycles, product = _least(architecture, path, einsum, rules)
     whole.bound = {"energy": energy, "latency": cycles, "edp": product, "pareto": 0.0}[objective]
     whole.complete = len(whole.front) == 1 and _meets(whole.front[0], objective, energy, cycles, product)
     return whole

@@ -33,8 +33,8 @@ EFFORT = 30_000_000
 BEAM, QUICK_JOBS, QUICK_SHARE = 128, 40, 0.2
 """For a mapping without proof: labels of a layer that are followed, jobs tried, share of the time that is left."""
 
-LABELS_PER_SECOND = 80_000
-"""At least, mostly."""
+LABELS_PER_SECOND, LEAST_ROOM = 80_000, 20_000
+"""Labels made in a second, at least, mostly; and room for one job, however late."""
 
 FIRST_SLACK, LAST_SLACK = 0.01, 1e6
 """Limits of deepening above the best bound: the first, and where it stops to be a limit."""
@@ -120,7 +120,7 @@ class Search:
         for tried, (jobs, row) in enumerate(self._open(np.inf, below_cycles)):
             cap = np.inf if best is None else best.energy * (1 - TIE)
             late = tried >= QUICK_JOBS or (self.deadline is not None and time.monotonic() - started > left)
-            if jobs.energies[row] >= cap or (best is not None and late):
+            if jobs.energies[row] >= cap or (tried and late):
                 break
             by_ports = bool(np.isfinite(below_cycles))
             best = self._search(jobs, row, cap, below_cycles, by_ports, BEAM) or best
@@ -248,7 +248,7 @@ class Search:
         record["comparisons"] = record["all_comparisons"] - (0 if by_ports else len(self.task.ports))
         record["layer"] = self._layers
         if self.deadline is not None:  # one job must not overrun it
-            room = max(1000, int((self.deadline - time.monotonic()) * LABELS_PER_SECOND))
+            room = max(LEAST_ROOM, int((self.deadline - time.monotonic()) * LABELS_PER_SECOND))
             pool = pool._replace(alive=pool.alive[:room])
         ended, last = search(record, jobs.table, jobs.spreads, jobs.steps, row, pool, limits, beam, costs)
         self._layers = int(record["layer"][0])
