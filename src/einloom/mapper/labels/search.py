@@ -234,7 +234,8 @@ class Search:
         """Jobs whose bounds leave room, best first."""
         rows = []
         for number, jobs in enumerate(self._every):
-            if np.any((jobs.energies < limit) & (jobs.cycles < below_cycles)):
+            late = self.deadline is not None and time.monotonic() > self.deadline  # the looser bounds hold, too
+            if not late and np.any((jobs.energies < limit) & (jobs.cycles < below_cycles)):
                 jobs.tighten()
             open_ = np.flatnonzero((jobs.energies < limit) & (jobs.cycles < below_cycles))
             rows += [(float(jobs.energies[i]), float(jobs.cycles[i]), number, int(i)) for i in open_]
