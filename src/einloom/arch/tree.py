@@ -175,8 +175,8 @@ class Compute:
     """What executes operations.
 
     Attributes:
-        energy_pj: Per operator. ``mac`` defaults to ``mul + add``.
-        cycles: Per operator, default 1.
+        energy_pj: Per operator. ``mac`` defaults to ``mul + add``, ``sub`` to ``add`` (in energy and in cycles).
+        cycles: Per operator, default 1; 0 is an operation that is folded into its neighbour.
         area_um2: Of one instance; None when unknown.
         leakage_w: Of one instance.
         source: Where energies and area come from, when a component library gave them.
@@ -195,9 +195,7 @@ class Compute:
         for operator, energy in self.energy_pj.items():
             _not_negative(f"energy of '{operator}' on compute '{self.name}'", energy)
         for operator, cycles in self.cycles.items():
-            if cycles < 1:
-                what = f"cycles of '{operator}' on compute '{self.name}'"
-                raise SpecError(f"{what} must be at least 1, got {cycles}")
+            _not_negative(f"cycles of '{operator}' on compute '{self.name}'", cycles)
         _not_negative(f"area_um2 of compute '{self.name}'", self.area_um2)
         _not_negative(f"leakage_w of compute '{self.name}'", self.leakage_w)
 
@@ -215,9 +213,13 @@ class Compute:
             return self.energy_pj[operator]
         if operator == "mac" and {"mul", "add"} <= self.energy_pj.keys():
             return self.energy_pj["mul"] + self.energy_pj["add"]
+        if operator == "sub":
+            return self.energy_pj.get("add")
         return None
 
     def operator_cycles(self, operator: str) -> int:
+        if operator == "sub" and "sub" not in self.cycles:
+            return self.operator_cycles("add")
         return self.cycles.get(operator, 1)
 
 

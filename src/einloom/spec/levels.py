@@ -118,20 +118,13 @@ def rate(value: Any) -> Rate:
 
 
 def _cycles(value: Any) -> int:
-    """``1 cycle``, ``2 cycles`` or a plain whole number."""
+    """``1 cycle``, ``2 cycles`` or a plain whole number, 0 included."""
     match = re.fullmatch(r"\s*(\d+)(?:\s*cycles?)?\s*", str(value)) if not isinstance(value, bool) else None
     if match is None:
         raise Invalid(
             f"{show(value)} is not a number of cycles", "write a whole number, for example: 1 cycle"
         )
     return int(match.group(1))
-
-
-def _positive_cycles(value: Any) -> int:
-    cycles = _cycles(value)
-    if cycles == 0:
-        raise Invalid(f"{show(value)} must be above 0", "an operation takes at least 1 cycle")
-    return cycles
 
 
 def _axis_size(value: Any) -> int:
@@ -156,8 +149,7 @@ Clock = Annotated[Any, BeforeValidator(_quantity("frequency", zero=False))]
 Area = Annotated[Any, BeforeValidator(_area)]
 Capacity = Annotated[Any, BeforeValidator(capacity)]
 Bandwidth = Annotated[Any, BeforeValidator(rate)]
-Cycles = Annotated[int, BeforeValidator(_positive_cycles)]
-Hops = Annotated[int, BeforeValidator(_cycles)]
+Cycles = Annotated[int, BeforeValidator(_cycles)]
 AxisSize = Annotated[int, BeforeValidator(_axis_size)]
 
 

@@ -91,7 +91,9 @@ def test_mttkrp_is_the_unfolded_tensor_times_the_khatri_rao_product():
     assert np.allclose(cascade.run(inputs)["Z"], inputs["A"].reshape(4, 10) @ khatri_rao)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("attention_")])
+@pytest.mark.parametrize(
+    "name", [name for name in FILES if name.startswith("attention_") and name != "attention_softmax1"]
+)
 def test_attention_is_softmax_attention(name):
     ranks = {"B": 2, "H": 3, "E": 4, "F": 5, "P": 6, "M": 8}
     cascade = catalogue(name).cascades[0]
@@ -106,6 +108,27 @@ def test_attention_is_softmax_attention(name):
         for h in range(3):
             expected = plain.attention(q[b, h].T, k[b, h].T, v[b, h].T).T
             assert np.allclose(output[b, h], expected)
+
+
+def test_two_gemms():
+    cascade = kernel("two_gemms", M=5, K=4, N=3, L=6)
+    inputs = random_inputs(cascade)
+    assert np.allclose(cascade.run(inputs)["Z"], inputs["A"] @ inputs["B"] @ inputs["C"])
+
+
+def test_attention_with_one_operation_a_score_leaves_out_maximum_and_denominator():
+    cascade = kernel("attention_softmax1", H=3, P=5, M=6, E=4, F=2)
+    inputs = random_inputs(cascade)
+    output = cascade.run(inputs)["AV"]
+    for h in range(3):
+        scores = np.exp(inputs["Q"][h] @ inputs["K"][h].T)
+        assert np.allclose(output[h], scores @ inputs["V"][h])
+        softmax = plain.attention(inputs["Q"][h], inputs["K"][h], inputs["V"][h])
+        assert np.allclose(output[h] / scores.sum(axis=1, keepdims=True), softmax)
+    assert cascade.with_ranks(H=8, P=1024, M=1024, E=64, F=64).operations() == {
+        "mac": 2 * 8 * 1024**2 * 64,
+        "exp": 8 * 1024**2,
+    }
 
 
 # -- transformer layers and networks
@@ -138,6 +161,19 @@ def test_decoding_one_token_with_the_cache_equals_the_last_token_of_the_prompt()
     assert np.allclose(out["Y"], [plain.decoder_layer(x, inputs)[4] for x in inputs["X"]])
     assert np.allclose(out["KN"], whole["K"][:, :, 4])
     assert np.allclose(out["VN"], whole["V"][:, :, 4])
+
+
+def test_gpt3_block_is_the_matrix_products_around_one_operation_a_score():
+    cascade = kernel("gpt3_6.7b_block", B=2, P=5, D=12, H=3, E=4, F=4, G=7, N=20, J=12)
+    assert len(cascade.einsums) == 10
+    inputs = random_inputs(cascade)
+    output = cascade.run(inputs)["FFB"]
+    for x, found in zip(inputs["X"], output, strict=True):
+        z = np.zeros((5, 7))
+        for h in range(3):
+            q, k, v = (x @ inputs[name][h].T for name in ("WQ", "WK", "WV"))
+            z += np.exp(q @ k.T) @ v @ inputs["WZ"][h]
+        assert np.allclose(found, z @ inputs["W1"] @ inputs["W2"])
 
 
 def chain(workload, x, shrink, layers=None):
@@ -245,6 +281,8 @@ def transformer_macs(layers, tokens, width, vocabulary=0):
     [
         ("gemm", 1024**3),
         ("bert_base", transformer_macs(12, 384, 768)),  # by hand
+        ("two_gemms", 2 * 1024**3),
+        ("gpt3_6.7b_block", transformer_macs(1, 2048, 4096)),  # by hand
         ("gpt2_small", transformer_macs(12, 1024, 768, 50257)),  # by hand
         ("gpt2_medium", transformer_macs(24, 1024, 1024, 50257)),  # by hand
         ("gpt2_xl", transformer_macs(48, 1024, 1600, 50257)),  # by hand

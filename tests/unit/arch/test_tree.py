@@ -29,6 +29,19 @@ def test_an_operator_without_energy_has_no_cost():
     assert MAC.operator_energy_pj("exp") is None
 
 
+def test_what_adds_can_subtract():
+    adder = Compute(name="C", energy_pj={"add": 0.1}, cycles={"add": 2})
+    assert (adder.operator_energy_pj("sub"), adder.operator_cycles("sub")) == (0.1, 2)
+    assert Compute(name="C", energy_pj={"mul": 0.2}).operator_energy_pj("sub") is None
+    own = Compute(name="C", energy_pj={"add": 0.1, "sub": 0.3}, cycles={"add": 2, "sub": 1})
+    assert (own.operator_energy_pj("sub"), own.operator_cycles("sub")) == (0.3, 1)
+
+
+def test_an_operation_folded_into_its_neighbour_takes_no_cycle_and_its_energy():
+    folded = Compute(name="C", energy_pj={"add": 0.1, "exp": 1.0}, cycles={"sub": 0})
+    assert (folded.operator_cycles("sub"), folded.operator_energy_pj("sub")) == (0, 0.1)
+
+
 def test_instances_are_the_product_of_the_fanouts_above():
     tree = branched()
     assert [tree.instances(name) for name in ("GLB", "PE2", "Reg2", "MAC", "ALU")] == [1, 8, 8, 8, 4]
@@ -82,7 +95,7 @@ def test_an_amount_in_words_becomes_bits():
         (lambda: Fanout(name="PE", axes={"X": 0}), "axis X of fanout 'PE' must be at least 1"),
         (lambda: Fanout(name="PE", axes={"X": 2}, only={"Z": AxisRule(variables=())}), "has no axis 'Z'"),
         (AxisRule, "names rank variables or the roles"),
-        (lambda: Compute(name="C", cycles={"exp": 0}), "cycles of 'exp' on compute 'C' must be at least 1"),
+        (lambda: Compute(name="C", cycles={"exp": -1}), "cycles of 'exp' on compute 'C' must be at least 0"),
         (lambda: machine(DRAM, MAC, MAC), "the name 'MAC' is used twice"),
         (lambda: machine(MAC), "the outermost level must be a memory"),
         (lambda: machine(DRAM), "the tree ends in memory 'DRAM'"),
