@@ -130,6 +130,7 @@ class Mapper:
         return self._explained(flat, EinsumRules(), [_OnPath(path, found, FILLED, results)])
 
     def _search(self, einsum: SizedEinsum, flat: SizedEinsum, rules: EinsumRules) -> Mapped:
+        _same_price_of_drains(self._architecture)
         start, paths = time.monotonic(), self._paths(flat, rules)
         offers: list[_OnPath] = []
         for turn, path in enumerate(paths):
@@ -232,6 +233,16 @@ class Mapper:
         nodes = _rename(_nodes(result), variables, tensors)
         renamed = evaluate_nest(einsum, self._architecture, Nest(nodes, rules.flatten), repeat=repeat)
         return replace(renamed, proof=result.proof, gap=result.gap, space=result.space, search=result.search)
+
+
+def _same_price_of_drains(architecture: Architecture) -> None:
+    """The searches price a drain as the read that it is."""
+    for memory in architecture.memories():
+        if memory.drain_energy_pj not in (None, memory.read_energy_pj):
+            raise MappingError(
+                f"{memory.name} has a `drain_energy` of its own, which the search for the mapping of one Einsum does not price",
+                "leave it out, or give the mapping: `evaluate` prices it",
+            )
 
 
 def _without_ones(nodes: Nodes) -> Nodes:

@@ -17,7 +17,7 @@ from einloom.errors import MappingError
 from einloom.mapper.found import Found, Objective
 from einloom.mapper.search import BLOCK, keeper
 from einloom.mapper.space import divisors
-from einloom.mappings import AUTO, Loop, Nodes, Spatial
+from einloom.mappings import AUTO, Loop, Nodes, Spatial, walk
 from einloom.model.arrays import Array
 from einloom.model.cost import Priced
 from einloom.model.counts import batch_of
@@ -26,7 +26,8 @@ from einloom.workloads.sized import SizedEinsum
 
 
 def has_auto(nodes: Nodes) -> bool:
-    return any(isinstance(node, Loop | Spatial) and node.bound == AUTO for node in nodes)
+    """Whether a bound is left to the mapper, anywhere in a nest or a tree."""
+    return any(isinstance(node, Loop | Spatial) and node.bound == AUTO for node in walk(nodes))
 
 
 def fill(

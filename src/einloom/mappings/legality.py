@@ -7,7 +7,7 @@ the place of the node in the nest; ``()`` is the nest as a whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -36,10 +36,10 @@ def check(
     closed = tuple(_closed(node) for node in nodes) if open_bounds else nodes
     problems = [
         *_unsupported(nodes),
-        *_ranks(einsum, closed, covered=not open_bounds),
-        *_spatial(einsum, path, closed, architecture.rules_for(einsum)),
+        *uncovered_ranks(einsum, closed, covered=not open_bounds),
+        *spatial_loops(einsum, path, closed, architecture.rules_for(einsum)),
         *_holds(einsum, path, nodes, architecture.rules_for(einsum)),
-        *_operators(einsum, path),
+        *operators(einsum, path),
     ]
     if problems:
         raise MappingError(sorted(problems, key=lambda p: p.path[:1] or (len(nodes),)))
@@ -76,7 +76,7 @@ def _unsupported(nodes: Nodes) -> Iterator[Problem]:
             yield Problem(f"`{node}` splits a tensor", hint, (i,))
 
 
-def _ranks(einsum: SizedEinsum, nodes: Nodes, covered: bool) -> Iterator[Problem]:
+def uncovered_ranks(einsum: SizedEinsum, nodes: Nodes, covered: bool) -> Iterator[Problem]:
     """Every rank is covered: the product of its bounds is at least its size."""
     product = dict.fromkeys(einsum.extents, 1)
     for i, node in enumerate(nodes):
@@ -97,7 +97,7 @@ def _ranks(einsum: SizedEinsum, nodes: Nodes, covered: bool) -> Iterator[Problem
             )
 
 
-def _spatial(einsum: SizedEinsum, path: tuple[Level, ...], nodes: Nodes, rules: EinsumRules) -> Iterator[Problem]:
+def spatial_loops(einsum: SizedEinsum, path: tuple[Level, ...], nodes: Nodes, rules: EinsumRules) -> Iterator[Problem]:
     fanouts = {level.name: level for level in path if isinstance(level, Fanout)}
     used: dict[tuple[str, str], int] = {}
     for i, node in enumerate(nodes):
@@ -139,7 +139,7 @@ def _holds(einsum: SizedEinsum, path: tuple[Level, ...], nodes: Nodes, rules: Ei
                 f"no memory above {path[-1].name} is named '{node.memory}'", f"memories: {', '.join(memories)}", (i,)
             )
             continue
-        yield from _below_its_children(path, place[node.memory], nodes, i)
+        yield from below_its_children(path, place[node.memory], nodes, i)
         for tensor in node.tensors:
             if tensor not in tensors:
                 known = ", ".join(access.tensor for access in einsum.accesses)
@@ -157,7 +157,7 @@ def _holds(einsum: SizedEinsum, path: tuple[Level, ...], nodes: Nodes, rules: Ei
             yield Problem(f"{memory} must hold {names}", f"add `{memory} holds {names}`")
 
 
-def _below_its_children(path: tuple[Level, ...], level: int, nodes: Nodes, at: int) -> Iterator[Problem]:
+def below_its_children(path: tuple[Level, ...], level: int, nodes: Nodes, at: int) -> Iterator[Problem]:
     below = {path[i].name for i in range(level + 1, len(path)) if isinstance(path[i], Fanout)}
     for node in nodes[:at]:
         if isinstance(node, Spatial) and node.fanout in below:
@@ -201,7 +201,7 @@ def _chains(
                 )  # fmt: skip
 
 
-def _operators(einsum: SizedEinsum, path: tuple[Level, ...]) -> Iterator[Problem]:
+def operators(einsum: SizedEinsum, path: tuple[Level, ...]) -> Iterator[Problem]:
     compute = path[-1]
     assert isinstance(compute, Compute)
     for operator, count in einsum.operations().items():
@@ -213,9 +213,9 @@ def _operators(einsum: SizedEinsum, path: tuple[Level, ...]) -> Iterator[Problem
             )
 
 
-def capacity_problem(memory: str, tiles: dict[str, int], needed: float, capacity: float, unit: str, at: int) -> Problem:
+def capacity_problem(memory: str, tiles: Mapping[str, float], needed: float, capacity: float, unit: str, at: int) -> Problem:
     """The message for tiles that overflow a memory; ``at`` is the hold node."""
-    listed = ", ".join(f"{tensor} {words}" for tensor, words in tiles.items())
+    listed = ", ".join(f"{tensor} {_amount(words)}" for tensor, words in tiles.items())
     return Problem(
         f"the tiles need {_amount(needed)} {unit}, {memory} holds {_amount(capacity)}",
         f"tiles in elements: {listed}; lower the bounds of loops inside the hold, or hold less", (at,),

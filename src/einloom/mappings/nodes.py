@@ -6,7 +6,7 @@ A node is frozen and hashes; a nest is a tuple of nodes, outermost first. Bounds
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -27,27 +27,38 @@ class Hold:
         memory: Name of the storage level.
         tensors: Names of the tensors.
         shares: Part of each tensor that is held (the rest bypasses): 1, a fraction, or the name of a parameter.
+        over: For each tensor the one whose place it takes (``SN in place of QK``); empty: a place of its own.
     """
 
     memory: str
     tensors: tuple[str, ...]
     shares: tuple[Fraction | str, ...] = ()
+    over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.shares:
             object.__setattr__(self, "shares", (Fraction(1),) * len(self.tensors))
+        if not self.over:
+            object.__setattr__(self, "over", ("",) * len(self.tensors))
 
     def __str__(self) -> str:
-        return f"{self.memory} holds " + ", ".join(map(_held, self.tensors, self.shares))
+        return f"{self.memory} holds " + ", ".join(map(_held, self.tensors, self.shares, self.over))
+
+    def only(self, tensors: Container[str]) -> Hold | None:
+        """The same hold of some tensors; None where it has none of them."""
+        kept = [i for i, tensor in enumerate(self.tensors) if tensor in tensors]
+        parts = ((values[i] for i in kept) for values in (self.tensors, self.shares, self.over))
+        return Hold(self.memory, *map(tuple, parts)) if kept else None  # type: ignore[arg-type]
 
 
-def _held(tensor: str, share: Fraction | str) -> str:
+def _held(tensor: str, share: Fraction | str, over: str) -> str:
+    place = f" in place of {over}" if over else ""
     if share == 1:
-        return tensor
+        return tensor + place
     if isinstance(share, str):
-        return f"{tensor} {share}"
+        return f"{tensor} {share}{place}"
     decimal = _decimal(share)
-    return f"{tensor} {decimal if decimal else f'{share.numerator}/{share.denominator}'}"
+    return f"{tensor} {decimal if decimal else f'{share.numerator}/{share.denominator}'}{place}"
 
 
 def _decimal(share: Fraction) -> str:
@@ -164,18 +175,20 @@ class MappingPlan:
         nests: By Einsum; empty for a fused tree.
         tree: The shared nodes, outermost first; empty unless fused.
         parameters: Numbers that bounds and shares may use.
+        ramp: Whether filling and emptying the overlap of a fused tree counts; False: as in the steady state.
     """
 
     nests: Mapping[str, Nest] = field(default_factory=dict)
     tree: Nodes = ()
     parameters: Mapping[str, Fraction] = field(default_factory=dict)
+    ramp: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nests", MappingProxyType(dict(self.nests)))
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return MappingPlan, (dict(self.nests), self.tree, dict(self.parameters))
+        return MappingPlan, (dict(self.nests), self.tree, dict(self.parameters), self.ramp)
 
 
 def walk(nodes: Nodes) -> Iterator[Node]:
@@ -188,7 +201,7 @@ def walk(nodes: Nodes) -> Iterator[Node]:
 
 
 def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int], *, keep_auto: bool = False) -> Nodes:
-    """The same nest with integer bounds and numeric shares.
+    """The same nest or tree with integer bounds and numeric shares.
 
     Args:
         numbers: Value of each rank name and parameter that an expression may use.
@@ -205,6 +218,8 @@ def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int], *, keep_auto: 
                 result.append(replace(node, bound=evaluate(node.bound, numbers)))
             elif isinstance(node, Hold):
                 result.append(replace(node, shares=tuple(_share(s, numbers) for s in node.shares)))
+            elif isinstance(node, Group):
+                result.append(_resolved_group(node, numbers, keep_auto))
             else:
                 result.append(node)
         except MappingError as error:
@@ -212,6 +227,20 @@ def resolved(nodes: Nodes, numbers: Mapping[str, Fraction | int], *, keep_auto: 
     if problems:
         raise MappingError(problems)
     return tuple(result)
+
+
+def _resolved_group(group: Group, numbers: Mapping[str, Fraction | int], keep_auto: bool) -> Group:
+    children: list[Child] = []
+    problems: list[Problem] = []
+    for i, child in enumerate(group.children):
+        try:
+            children.append(replace(child, nodes=resolved(child.nodes, numbers, keep_auto=keep_auto)))
+        except MappingError as error:
+            here = (group.schedule, i, child.label) if child.label else (group.schedule, i)
+            problems += [problem.below(*here) for problem in error.problems]
+    if problems:
+        raise MappingError(problems)
+    return replace(group, children=tuple(children))
 
 
 def _share(share: Fraction | str, numbers: Mapping[str, Fraction | int]) -> Fraction:

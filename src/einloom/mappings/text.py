@@ -36,7 +36,7 @@ _LOOP = re.compile(rf"\s*for\s+({_NAME})\s+in\s+(.+?)\s*")
 _SPATIAL = re.compile(rf"\s*spatial\s+({_NAME})\.({_NAME})\s+({_NAME})\s+in\s+(.+?)\s*")
 _FORWARD = re.compile(rf"\s*forward\s+({_NAME})\s*")
 _BIND = re.compile(rf"\s*({_NAME})\s*")
-_HELD = re.compile(rf"\s*({_NAME})(?:\s+(\d+(?:\.\d+)?(?:/\d+)?|{_NAME}))?\s*")
+_HELD = re.compile(rf"\s*({_NAME})(?:\s+(\d+(?:\.\d+)?(?:/\d+)?|(?!in\b){_NAME}))?(?:\s+in\s+place\s+of\s+({_NAME}))?\s*")
 
 LINES = (
     "a line is one of: `MEMORY holds T, ...`, `for m in 4`, `spatial PE.X n in 16`, `forward T`, or the compute's name"
@@ -53,19 +53,21 @@ def parse_node(line: str) -> Node:
 
 
 def _hold(match: re.Match[str]) -> Node:
-    tensors, shares = [], []
+    tensors, shares, over = [], [], []
     start = match.start(2)
     for item in match[2].split(","):
         held = _HELD.fullmatch(item)
         if held is None:
-            hint = "a hold lists tensors, each with the held part if not whole: `GLB holds A, B 0.25`"
+            hint = "a hold lists tensors, each with the held part if not whole, and with what it is written over: "
+            hint += "`GLB holds A, B 0.25, C in place of A`"
             raise MappingError(Problem(f"'{item.strip()}' is not a tensor", hint, offset=start))
         tensors.append(held[1])
         shares.append(_share(held[2]))
+        over.append(held[3] or "")
         start += len(item) + 1
     if len(set(tensors)) < len(tensors):
         raise MappingError(Problem(f"'{match[0].strip()}' names a tensor twice", "name each tensor once"))
-    return Hold(match[1], tuple(tensors), tuple(shares))
+    return Hold(match[1], tuple(tensors), tuple(shares), tuple(over))
 
 
 def _share(text: str | None) -> Fraction | str:
@@ -166,7 +168,7 @@ def parse_plan(data: Any) -> MappingPlan:
     """What stands under ``mapping:``.
 
     A list is a fused tree. A mapping has a nest for each Einsum (a list, or ``{flatten: .., nodes: [..]}``) and may
-    have ``parameters:``; a fused tree with parameters stands under ``nodes:``.
+    have ``parameters:``; a fused tree with parameters, or with ``ramp: steady_state``, stands under ``nodes:``.
 
     Raises:
         MappingError: With all problems, their paths below ``data``.
@@ -176,19 +178,27 @@ def parse_plan(data: Any) -> MappingPlan:
         plan = MappingPlan(tree=parse_nodes(data, problems))
     elif isinstance(data, dict):
         parameters = _parameters(data.get("parameters", {}), problems)
+        ramp = _ramp(data.get("ramp", "counted"), problems)
         tree = parse_nodes(data["nodes"], problems, ("nodes",)) if "nodes" in data else ()
-        names = [key for key in data if key not in ("parameters", "nodes")]
+        names = [key for key in data if key not in ("parameters", "nodes", "ramp")]
         if tree and names:
             problems.append(Problem("a fused tree stands alone", "give `nodes:` or one nest an Einsum", (names[0],)))
         nests = {name: nest for name in names if (nest := _nest(data[name], problems, (name,)))}
         if not (names or "nodes" in data):
             problems.append(Problem("maps nothing", "write a nest for each Einsum: `Z: [...]`"))
-        plan = MappingPlan(nests, tree, parameters) if not problems else MappingPlan()
+        plan = MappingPlan(nests, tree, parameters, ramp) if not problems else MappingPlan()
     else:
         raise MappingError(Problem("is not a mapping", "write a nest for each Einsum, or a fused tree as a list"))
     if problems:
         raise MappingError(problems)
     return plan
+
+
+def _ramp(value: Any, problems: list[Problem]) -> bool:
+    """Whether the ramp of a fused tree counts: ``counted`` (the default) or ``steady_state``."""
+    if value not in ("counted", "steady_state"):
+        problems.append(Problem(f"'{value}' is not known here", "write `ramp: steady_state`, or leave it out", ("ramp",)))
+    return bool(value != "steady_state")
 
 
 def _parameters(data: Any, problems: list[Problem]) -> dict[str, Fraction]:
@@ -230,6 +240,8 @@ def plan_data(plan: MappingPlan) -> Any:
         data["parameters"] = {
             name: value.numerator if value.denominator == 1 else float(value) for name, value in plan.parameters.items()
         }
+    if not plan.ramp:
+        data["ramp"] = "steady_state"
     if plan.tree:
         return {**data, "nodes": tree} if data else tree
     return {**data, **{name: nest_data(nest) for name, nest in plan.nests.items()}}

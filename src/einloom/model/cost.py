@@ -170,7 +170,7 @@ class Priced:
         energy: dict[int, Array] = {}
         for (level, index), found in self.usage.items():
             memory, words = self.memory(level), float(self._words(level, index))
-            part = found.reads * (words * memory.read_energy_pj) + found.writes * (words * memory.write_energy_pj)
+            part = memory.access_energy_pj(found.reads * words, found.writes * words, found.drains * words)
             energy[level] = energy[level] + part if level in energy else part
         return {level: energy[level].astype(float, copy=False) for level in self.memories}
 

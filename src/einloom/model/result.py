@@ -11,14 +11,17 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class TensorCounts:
-    """Elements of one tensor in and out of one memory, over all instances; occupancy of one instance."""
+    """Elements of one tensor in and out of one memory, over all instances; occupancy of one instance.
 
-    reads: int
-    writes: int
-    fills: int
-    updates: int
-    drains: int
-    occupancy_words: int
+    Whole numbers, but for tensors of which a fractional hold keeps a part.
+    """
+
+    reads: Number
+    writes: Number
+    fills: Number
+    updates: Number
+    drains: Number
+    occupancy_words: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +179,66 @@ class EinsumResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What one instance of a memory holds at a time.
+
+    Attributes:
+        used: In ``unit``: ``bits``, or ``words`` where the capacity is in words of no fixed width.
+        tensors: Elements of the tile of each tensor; those of different lifetimes are not there together.
+    """
+
+    used: Number
+    unit: str
+    tensors: Mapping[str, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """How a cascade runs on a fused tree.
+
+    Attributes:
+        mapping: The tree as a mapping file holds it.
+        cycles: Of the whole tree, for one copy: the sum of ``terms_cycles``.
+        repeat: Equal copies in the design.
+        leakage_pj: Static energy over that time.
+        bound_by: The resource with most busy cycles.
+        terms_cycles: ``compute`` (with free transfers), ``drain`` (waits for results to leave an array), ``stall`` (what
+            transfers add), ``ramp`` (filling and emptying the overlap).
+        depth: Largest lag, in slots.
+        lags: By Einsum: on which slot it works behind the first.
+        copies: Tiles of an intermediate that are alive at a time, where more than one.
+        in_place: Tensors that are written over another one, with it.
+        occupancy: By memory.
+    """
+
+    mapping: Any
+    cycles: Number
+    repeat: int
+    leakage_pj: float
+    bound_by: str
+    terms_cycles: Mapping[str, Number]
+    depth: int
+    lags: Mapping[str, int]
+    copies: Mapping[str, int]
+    in_place: Mapping[str, str]
+    occupancy: Mapping[str, Held]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: an entry of ``streamed`` in the JSON of a design."""
+        return {
+            "cycles": self.cycles, "repeat": self.repeat, "leakage_pj": self.leakage_pj, "bound_by": self.bound_by,
+            "terms_cycles": dict(self.terms_cycles), "depth": self.depth, "lags": dict(self.lags),
+            "copies": dict(self.copies), "in_place": dict(self.in_place),
+            "occupancy": {name: asdict(held) for name, held in self.occupancy.items()},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """A design with its mapping: totals over all Einsums and copies.
 
     Attributes:
-        cycles: Einsums run in sequence; copies multiply.
+        cycles: Einsums run in sequence, those of a fused tree as its schedules say; copies multiply.
         area_um2: None while the area of a level is unknown.
         utilization: Useful instance-cycles / (instances x cycles), by compute.
         bound_by: The resource that bounds most of the cycles.
@@ -189,6 +247,7 @@ class Evaluation:
         space: The map spaces to which the proof refers, in words.
         einsums: By name, for one copy each.
         energy_pj_by: Total energy by memory, compute, ``links`` and ``leakage``.
+        streamed: Cascades that are mapped by a fused tree, by name.
     """
 
     design: str
@@ -205,6 +264,7 @@ class Evaluation:
     einsums: Mapping[str, EinsumResult]
     energy_pj_by: Mapping[str, float]
     space: str | None = None
+    streamed: Mapping[str, Streamed] = field(default_factory=dict)
 
     def occupancy(self, memory: str) -> Number:
         """The most that one instance of a memory holds at a time."""
@@ -244,10 +304,20 @@ class Evaluation:
             "gap": self.gap,
             "space": self.space,
             "repeat": self.repeat,
-            "mapping": {name: einsum.nest_data for name, einsum in self.einsums.items()},
+            "mapping": self.mapping,
             "einsums": {name: einsum.to_dict() for name, einsum in self.einsums.items()},
             "energy_pj_by": dict(self.energy_pj_by),
+            "streamed": {name: streamed.to_dict() for name, streamed in self.streamed.items()},
         }
+
+    @property
+    def mapping(self) -> Any:
+        """What a mapping file holds: a nest for each Einsum, a fused tree, or one for each part of a network."""
+        if len(self.streamed) == 1 and "" in self.streamed:
+            return self.streamed[""].mapping
+        trees = {name: streamed.mapping for name, streamed in self.streamed.items()}
+        nests = {name: e.nest_data for name, e in self.einsums.items() if name.partition(".")[0] not in trees}
+        return {**trees, **nests}
 
     def to_frame(self) -> Any:
         """One row per Einsum and memory (needs pandas)."""

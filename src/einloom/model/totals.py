@@ -6,17 +6,25 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from einloom.arch.tree import Architecture
-from einloom.model.result import EinsumResult, Evaluation, Number
+from einloom.model.result import EinsumResult, Evaluation, Number, Streamed
 
 
-def total(design: str, architecture: Architecture, repeat: int, einsums: Mapping[str, EinsumResult]) -> Evaluation:
-    """Totals over Einsums that run one after the other; what is proven of them, the mapper adds.
+def total(
+    design: str, architecture: Architecture, repeat: int, einsums: Mapping[str, EinsumResult],
+    streamed: Mapping[str, Streamed] | None = None,
+) -> Evaluation:  # fmt: skip
+    """Totals over cascades and Einsums that run one after the other; what is proven of them, the mapper adds.
 
     Args:
         repeat: Of a workload of one cascade, for the report; copies are taken from each Einsum's own ``repeat``.
         einsums: By name, for one copy each.
+        streamed: Cascades that a fused tree maps, by the name of the part (empty where the workload has one): their
+            Einsums overlap, and their cycles are those of the tree.
     """
-    cycles = sum(e.cycles * e.repeat for e in einsums.values())
+    trees = dict(streamed or {})
+    alone = [e for name, e in einsums.items() if not trees.keys() & {"", name.partition(".")[0]}]
+    cycles = sum(e.cycles * e.repeat for e in alone) + sum(tree.cycles * tree.repeat for tree in trees.values())
+    leakage = sum(tree.leakage_pj * tree.repeat for tree in trees.values())
     by: dict[str, float] = defaultdict(float)
     bound: dict[str, float] = defaultdict(float)
     useful = {compute.name: 0 for compute in architecture.computes()}
@@ -30,12 +38,15 @@ def total(design: str, architecture: Architecture, repeat: int, einsums: Mapping
             useful[name] += einsum.useful_cycles * einsum.repeat
         by["links"] += einsum.links_energy_pj * einsum.repeat
         by["leakage"] += einsum.leakage_pj * einsum.repeat
-        bound[einsum.bound_by] += einsum.cycles * einsum.repeat
+    by["leakage"] += leakage
+    runs: tuple[EinsumResult | Streamed, ...] = (*alone, *trees.values())
+    for run in runs:
+        bound[run.bound_by] += run.cycles * run.repeat
     return Evaluation(
         design=design,
         cycles=_number(cycles),
         latency_s=cycles / architecture.clock_hz,
-        energy_pj=float(sum(e.energy_pj * e.repeat for e in einsums.values())),
+        energy_pj=float(sum(e.energy_pj * e.repeat for e in einsums.values()) + leakage),
         area_um2=architecture.area_um2(),
         operations=operations,
         utilization={
@@ -47,6 +58,7 @@ def total(design: str, architecture: Architecture, repeat: int, einsums: Mapping
         repeat=repeat,
         einsums=dict(einsums),
         energy_pj_by={name: float(energy) for name, energy in by.items() if energy or name in ("links", "leakage")},
+        streamed=trees,
     )
 
 

@@ -64,10 +64,12 @@ class LoadedDesign:
     files: Mapping[str, str]
 
     def relocated(self, error: MappingError, einsum: str) -> EinloomError:
-        """A legality error of the nest of ``einsum`` with file and line."""
+        """A legality error of the nest of ``einsum``, or (no name) of the fused tree, with file and line."""
         if self.mapping_part is None:
             return error
-        document, path = self.mapping_part.document, (*self.mapping_part.path, einsum)
+        document, path = self.mapping_part.document, self.mapping_part.path
+        if einsum:
+            path = (*path, einsum)
         data: Any = document.data
         for key in path:
             data = data.get(key) if isinstance(data, dict) else None
@@ -223,8 +225,13 @@ class _Loader:
         """Every nest is that of an Einsum: a misspelt one must not be passed over."""
         plan, part = mapping
         known = nest_names(workload)
+        parts = [cascade.name for cascade in workload.cascades] if len(workload.cascades) > 1 else []
+        if plan.tree and parts:
+            message = f"one fused tree stands for a workload of {len(parts)} parts"
+            hint = f"give each part a tree or nests of its own: `{parts[0]}: [...]`"
+            self._problems.append(part.document.locate(Problem(message, hint, part.path)))
         for name in plan.nests:
-            if name not in known:
+            if name not in known and name not in parts:
                 path = (*part.path, name)
                 problem = Problem(f"the workload has no Einsum '{name}'", suggest(name, known, "Einsums"), path)
                 self._problems.append(part.document.locate(problem, at_key=True))

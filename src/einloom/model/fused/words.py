@@ -1,0 +1,292 @@
+"""Words of a fused tree, link by link: a hold node is filled once, however many Einsums below it use the tile.
+
+Each `Link` leads from a holder to the next one further in, or to the compute of one Einsum, and is counted on the nest
+of one Einsum below it by the rules of a single nest. Links between two hold nodes that move the same tile are one;
+tiles that move differently are held, and counted, one beside the other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+
+from einloom.arch.tree import UNLIMITED, Amount, Fanout, Memory
+from einloom.errors import Path
+from einloom.mappings.nodes import Hold
+from einloom.mappings.tree import Placed
+from einloom.model import counts
+from einloom.model.fused.program import Leaf, Program, bound
+from einloom.model.fused.residence import Residence, all_residences
+from einloom.model.structure import Holder, Slot
+from einloom.model.structure import Link as Stretch
+from einloom.model.traffic import Batch, Words, link_words, touched_words
+
+Count = Fraction
+ZERO = Count(0)
+
+
+@dataclass
+class Moved:
+    """Elements in and out of one memory, over all its instances."""
+
+    reads: Count = ZERO
+    fills: Count = ZERO
+    updates: Count = ZERO
+    drains: Count = ZERO
+
+    @property
+    def writes(self) -> Count:
+        return self.fills + self.updates
+
+    def add(self, other: Moved, weight: Count) -> None:
+        self.reads += weight * other.reads
+        self.fills += weight * other.fills
+        self.updates += weight * other.updates
+        self.drains += weight * other.drains
+
+
+@dataclass(frozen=True)
+class Link:
+    """A stretch between two holders of one access, counted on the nest of one Einsum.
+
+    Attributes:
+        leaf: The Einsum on whose nest it is counted, and to which its words are put down.
+        index: Of the access.
+        outer: The hold node further out.
+        inner: The hold node further in; None: the compute.
+        outward: Results leave, and partial sums come back; else operands arrive.
+        state: One generation is held: whatever arrives is read, also the first time, and what leaves is whole.
+        owner: Place of the list that the words belong to: they overlap with all below it.
+        weight: Part of the tensor.
+    """
+
+    leaf: Leaf
+    index: int
+    outer: Placed
+    inner: Placed | None
+    outward: bool
+    state: bool
+    owner: Path
+    weight: Fraction
+
+    @property
+    def tensor(self) -> str:
+        return self.leaf.einsum.accesses[self.index].tensor
+
+    @property
+    def memories(self) -> tuple[str, ...]:
+        """Names of the memories at its ends, the outer one first."""
+        ends = (self.outer,) if self.inner is None else (self.outer, self.inner)
+        return tuple(end.node.memory for end in ends if isinstance(end.node, Hold))
+
+    def stretch(self, batch: Batch) -> Stretch:
+        """It as the counting model of a nest sees it."""
+        structure = batch.structure
+        access = structure.einsum.accesses[self.index]
+        outer = self.leaf.holder(self.outer)
+        end = Holder(len(structure.path) - 1, len(structure.slots))
+        inner = end if self.inner is None else self.leaf.holder(self.inner)
+        sharing = structure.sharing(access, outer, inner, inward=not self.outward)
+        return Stretch(self.index, outer, inner, structure.modes(inner), structure.modes(inner, sharing))
+
+    @property
+    def batch(self) -> Batch:
+        """To the compute every element counts; a memory holds one generation of a state."""
+        return self.leaf.batch if self.inner is None else self.leaf.held_batch
+
+    def ends(self, batch: Batch) -> tuple[Moved, Moved]:
+        """What it moves at the outer and at the inner end, of the instances that ``batch`` singles out."""
+        stretch = self.stretch(batch)
+        merged = link_words(batch, stretch, stretch.merged)
+        each = link_words(batch, stretch, stretch.each)
+        if not self.outward:
+            return Moved(reads=_one(merged.arrivals)), Moved(fills=_one(each.arrivals))
+        if self.state and self.inner is not None:
+            left = _one(each.departures)
+            return Moved(updates=_one(merged.departures)), Moved(reads=left, drains=left)
+        return self._results(batch, stretch, merged, each)
+
+    def _results(self, batch: Batch, stretch: Stretch, merged: Words, each: Words) -> tuple[Moved, Moved]:
+        """Rule 5: an update each; what is not touched for the first time is read; what comes back is filled."""
+        structure = batch.structure
+        access = structure.einsum.accesses[self.index]
+        updates = _one(merged.departures)
+        below = structure.modes(stretch.inner, range(stretch.outer.level + 1, stretch.inner.level))
+        outer = Moved(reads=updates - _one(touched_words(batch, access, below)), updates=updates)
+        if self.inner is None:
+            return outer, Moved()
+        arrived = _one(each.arrivals)
+        fills = arrived - _one(touched_words(batch, access, stretch.each))
+        return outer, Moved(reads=arrived, fills=fills, drains=arrived)
+
+
+def _one(values: object) -> Count:
+    return Count(int(values[0]))  # type: ignore[index]
+
+
+def links_of(residence: Residence) -> Iterator[Link]:
+    """Every link of one tensor, one for each tile that moves."""
+    found: dict[object, Link] = {}
+    for leaf in residence.users:
+        chain = residence.chain(leaf)
+        for index, access in enumerate(leaf.einsum.accesses):
+            if access.tensor != residence.tensor or not chain:
+                continue
+            outward = access.role == "output"
+            if not outward and leaf.forwarded(access.tensor) is not None:
+                continue
+            state = residence.generation is not None
+            yield Link(leaf, index, chain[-1], None, outward, state, leaf.branch.place, residence.weight)
+            for outer, inner in pairwise(chain):
+                if not (residence.drains(inner) if outward else residence.fills(inner)):
+                    continue
+                owner = next(branch.place for branch in leaf.way if inner in branch.nodes)
+                link = Link(leaf, index, outer, inner, outward, state, owner, residence.weight)
+                key = (outer, inner, outward, motion(leaf, index, inner, state))
+                found[key] = max(found.get(key, link), link, key=_arrivals)
+    yield from found.values()
+
+
+def motion(leaf: Leaf, index: int, inner: Placed, state: bool) -> tuple[object, ...]:
+    """Equal for accesses whose tiles at a hold node move alike: per dimension, extents and loops outside.
+
+    The first entry tells apart references of one Einsum to the same elements of a tensor (`X[p]` and `X[p+1]`).
+    """
+    access = leaf.held.accesses[index]
+    outside = leaf.outside(inner)
+    assert isinstance(inner.node, Hold)
+    above = leaf.level[inner.node.memory]
+    loops = list(zip(leaf.loops, leaf.structure.slots, strict=False))
+    dims = tuple(
+        tuple(sorted((c, leaf.einsum.extents[var], _moving(loops, var, outside, above)) for var, c in dim))
+        for dim in access.dims
+    )
+    twins = [
+        i for i, other in enumerate(leaf.held.accesses)
+        if (other.tensor, other.dims, other.role) == (access.tensor, access.dims, access.role)
+    ]  # fmt: skip
+    return (0 if state else twins.index(index), *dims)
+
+
+def _moving(loops: list[tuple[Placed, Slot]], variable: str, outside: int, above: int) -> tuple[object, ...]:
+    """What moves a tile along one rank: the loops outside its hold, and the instances over which it is spread."""
+    mine = [(i, placed, slot) for i, (placed, slot) in enumerate(loops) if slot.variable == variable]
+    in_time = tuple(placed.place for i, placed, _ in mine if i < outside)
+    in_space = tuple(
+        (slot.fanout, slot.axis, bound(placed))
+        for i, placed, slot in mine
+        if i >= outside and slot.fanout and slot.level < above
+    )
+    return in_time, in_space
+
+
+def _arrivals(link: Link) -> Count:
+    outer, inner = link.ends(link.batch)
+    return inner.fills + inner.drains + outer.reads
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """All words of a program.
+
+    Attributes:
+        links: Every link.
+        moved: By (Einsum that they are put down to, memory, tensor).
+        loads: Cycles of each port of a memory, in its busiest instance: by (place of the owning list, memory, Einsum
+            that they are put down to).
+    """
+
+    links: tuple[Link, ...]
+    moved: Mapping[tuple[str, str, str], Moved]
+    loads: Mapping[tuple[Path, str, str], tuple[Fraction, ...]]
+
+
+@dataclass
+class _Tally:
+    moved: dict[tuple[str, str, str], Moved] = field(default_factory=lambda: defaultdict(Moved))
+
+    def add(self, link: Link, ends: Iterable[Moved]) -> None:
+        for memory, moved in zip(link.memories, ends, strict=False):
+            self.moved[link.leaf.name, memory, link.tensor].add(moved, link.weight)
+
+
+def traffic_of(program: Program) -> Traffic:
+    """Count every link of every tensor once."""
+    links = tuple(link for residence in all_residences(program) for link in links_of(residence))
+    tally = _Tally()
+    for link in links:
+        tally.add(link, link.ends(link.batch))
+    return Traffic(links, tally.moved, _loads(program, links))
+
+
+Port = tuple[Amount, tuple[str, ...]]
+
+
+def ports(memory: Memory) -> tuple[Port, ...]:
+    """The limited ports of a memory, with what goes over each."""
+    every: tuple[Port, ...] = (
+        (memory.bandwidth, ("reads", "writes")),
+        (memory.read_bandwidth, ("reads",)),
+        (memory.write_bandwidth, ("writes",)),
+    )
+    return tuple((rate, ways) for rate, ways in every if rate != UNLIMITED and rate.value != float("inf"))
+
+
+def _loads(program: Program, links: tuple[Link, ...]) -> Mapping[tuple[Path, str, str], tuple[Fraction, ...]]:
+    grouped: dict[tuple[Path, str, str], list[Link]] = defaultdict(list)
+    for link in links:
+        for memory in link.memories:
+            if ports(program.memories[memory]):
+                grouped[link.owner, memory, link.leaf.name].append(link)
+    loads = {}
+    for key, mine in grouped.items():
+        level = program.memories[key[1]]
+        loads[key] = tuple(_busiest(mine, level, *port) for port in ports(level))
+    return loads
+
+
+def _busiest(links: list[Link], memory: Memory, rate: Amount, ways: tuple[str, ...]) -> Fraction:
+    leaf = links[0].leaf
+    level = leaf.level[memory.name]
+    if leaf.batch.divides:
+        used = int(counts.used(leaf.batch, level)[0])
+        most = sum((_over_port(link, memory, rate, ways, link.batch) for link in links), Fraction(0)) / used
+    else:
+        most = Fraction(0)
+        held = list(counts.single_instances(leaf.held_batch, level))
+        for single, alike in zip(counts.single_instances(leaf.batch, level), held, strict=True):
+            batches = {True: single, False: alike}
+            load = (_over_port(link, memory, rate, ways, batches[link.inner is None]) for link in links)
+            most = max(most, sum(load, Fraction(0)))
+    return most / Fraction(rate.value)
+
+
+def _over_port(link: Link, memory: Memory, rate: Amount, ways: tuple[str, ...], batch: Batch) -> Fraction:
+    access = link.leaf.einsum.accesses[link.index]
+    width = access.bits
+    if rate.in_words:
+        width = Fraction(1) if memory.word_bits is None else access.bits / memory.word_bits
+    total = Fraction(0)
+    for name, moved in zip(link.memories, link.ends(batch), strict=False):
+        if name == memory.name:
+            total += sum((getattr(moved, way) for way in ways), Fraction(0))
+    return total * width * link.weight
+
+
+def hops_pj(program: Program, link: Link) -> float:
+    """Energy of the fanouts that a link crosses, pJ: words times hops."""
+    batch = link.batch
+    total = 0.0
+    for place, inward, outward in counts.hops(batch, link.stretch(batch)):
+        fanout = batch.structure.path[place]
+        assert isinstance(fanout, Fanout)
+        whole = link.state and link.outward and link.inner is not None  # nothing comes back
+        words = outward[0] if whole else inward[0] + outward[0]
+        total += float(words) * fanout.link_energy_pj * float(link.weight)
+    return total
+
+
+__all__ = ["Link", "Moved", "Traffic", "hops_pj", "links_of", "motion", "ports", "traffic_of"]
