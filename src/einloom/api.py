@@ -16,15 +16,21 @@ from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Problem, SpecError
 from einloom.mapper import Mapped, Mapper, combined_front, has_auto, least_product, proven
 from einloom.mapper.found import Objective, split_objective
-from einloom.mappings import Nest, resolved
+from einloom.mapper.tree_bounds import fill_tree
+from einloom.mapper.tree_result import TreeResult
+from einloom.mapper.whole import Result
+from einloom.mappings import Nest, Nodes, resolved
 from einloom.model.evaluate import evaluate_nest
-from einloom.model.result import EinsumResult, Evaluation, Front
+from einloom.model.fused import Fused, evaluate_tree
+from einloom.model.result import EinsumResult, Evaluation, Front, Streamed
 from einloom.model.totals import total
 from einloom.spec.design import LoadedDesign, check_file, load_design
 from einloom.workloads import Cascade, Workload
 from einloom.workloads.sized import SizedEinsum
 
 if TYPE_CHECKING:
+    from einloom.model.analysis import WorkloadAnalysis
+    from einloom.model.ski_slope import SkiSlope
     from einloom.search.plan import Plan
     from einloom.search.progress import Progress
     from einloom.search.result import StudyResult
@@ -57,8 +63,18 @@ class Design:
             MappingError: A nest is missing, illegal, or overflows a memory: every reason, with its line.
         """
         results: dict[str, EinsumResult] = {}
+        streamed: dict[str, Streamed] = {}
         problems: list[Problem] = []
+        for part, cascade in self._trees():
+            try:
+                fused = self._evaluated_tree(part, cascade)
+                results |= {f"{part}.{name}" if part else name: found for name, found in fused.einsums.items()}
+                streamed[part] = fused.streamed
+            except MappingError as error:
+                problems.extend(self.loaded.relocated(error, part).problems)
         for key, cascade, einsum in self.einsums():
+            if self._in_tree(cascade):
+                continue
             try:
                 nest = self._nest(key, cascade, einsum)
                 results[key] = evaluate_nest(einsum, self.architecture, nest, repeat=cascade.repeat)
@@ -66,7 +82,51 @@ class Design:
                 problems.extend(self.loaded.relocated(error, key).problems)
         if problems:
             raise MappingError(list(dict.fromkeys(problems)))  # what the design as a whole lacks is said once
-        return total(self.name, self.architecture, self.workload.repeat, results)
+        order = [key for key, _, _ in self.einsums()]
+        ordered = {key: results[key] for key in order}
+        return total(self.name, self.architecture, self.workload.repeat, ordered, streamed)
+
+    def _trees(self) -> Iterator[tuple[str, Cascade]]:
+        """(name of the part, cascade) of everything that the design maps by a fused tree; no name: the only cascade."""
+        several = len(self.workload.cascades) > 1
+        for cascade in self.workload.cascades:
+            if self._in_tree(cascade):
+                yield cascade.name if several else "", cascade
+
+    def _in_tree(self, cascade: Cascade) -> bool:
+        plan = self.loaded.mapping
+        if plan is None:
+            return False
+        if len(self.workload.cascades) == 1:
+            return bool(plan.tree)
+        return cascade.name in plan.nests
+
+    def _evaluated_tree(self, part: str, cascade: Cascade) -> Fused:
+        plan = self.loaded.mapping
+        assert plan is not None
+        return evaluate_tree(cascade, self.architecture, self._tree(part, cascade), ramp=plan.ramp)
+
+    def _tree(self, part: str, cascade: Cascade, *, keep_auto: bool = False) -> Nodes:
+        """The fused tree of a cascade with numbers for names."""
+        plan = self.loaded.mapping
+        assert plan is not None
+        nodes = plan.nests[part].nodes if part else plan.tree
+        numbers: dict[str, Fraction | int] = {**cascade.extents, **plan.parameters}
+        return resolved(nodes, numbers, keep_auto=keep_auto)
+
+    def _filled_tree(
+        self, part: str, cascade: Cascade, objective: Objective, memory: str | None
+    ) -> tuple[TreeResult, ...]:
+        """The tree that the design gives, its ``auto`` bounds filled in."""
+        plan = self.loaded.mapping
+        assert plan is not None
+        try:
+            tree = self._tree(part, cascade, keep_auto=True)
+            if has_auto(tree):
+                return fill_tree(cascade, self.architecture, tree, objective, memory, ramp=plan.ramp)
+            return (TreeResult(tree, evaluate_tree(cascade, self.architecture, tree, ramp=plan.ramp)),)
+        except MappingError as error:
+            raise self.loaded.relocated(error, part) from None
 
     def map(
         self,
@@ -89,16 +149,18 @@ class Design:
         Raises:
             MappingError: No legal mapping, with the reason and its place; or no such objective.
         """
-        todo = list(self.einsums())
-        fronts = objective == "edp" and len(todo) > 1  # the best product of totals is not the sum of best products
+        todo = [entry for entry in self.einsums() if not self._in_tree(entry[1])]
+        fronts = objective == "edp" and len(todo) + len(list(self._trees())) > 1  # the best product of totals is not the sum of best products
         asked = "pareto" if fronts else objective
         mapper = Mapper(self.architecture, asked, perfect=bounds == "perfect", deadline_s=deadline_s, reuse=reuse)
-        mapped: dict[str, tuple[EinsumResult, ...]] = {}
+        mapped: dict[str, tuple[Result, ...]] = {}
+        base, memory = split_objective(objective)
+        for part, cascade in self._trees():
+            mapped[part] = self._filled_tree(part, cascade, *split_objective(asked))
         for done, (key, cascade, einsum) in enumerate(todo):
             if progress:
                 progress(key, done, len(todo))
             mapped[key] = self._mapped(mapper, key, cascade, einsum).results
-        base, memory = split_objective(objective)
         if base == "pareto":
             points = (self._total(chosen, mapped, base) for chosen in combined_front(mapped, memory))
             return Front(tuple(points), memory)
@@ -106,10 +168,17 @@ class Design:
         return self._total(chosen, mapped, base)
 
     def _total(
-        self, chosen: Mapping[str, EinsumResult], mapped: Mapping[str, Sequence[EinsumResult]], objective: Objective
+        self, chosen: Mapping[str, Result], mapped: Mapping[str, Sequence[Result]], objective: Objective
     ) -> Evaluation:
         """Totals of one choice among ``mapped``, with what is proven of it."""
-        whole = total(self.name, self.architecture, self.workload.repeat, chosen)
+        results = {key: result for key, result in chosen.items() if isinstance(result, EinsumResult)}
+        streamed: dict[str, Streamed] = {}
+        for part, tree in chosen.items():
+            if isinstance(tree, TreeResult):
+                streamed[part] = tree.fused.streamed
+                results |= {f"{part}.{name}" if part else name: e for name, e in tree.fused.einsums.items()}
+        ordered = {key: results[key] for key, _, _ in self.einsums()}
+        whole = total(self.name, self.architecture, self.workload.repeat, ordered, streamed)
         found = proven(chosen, mapped, objective)
         return replace(whole, proof=found.proof, gap=found.gap, space=found.space)
 
@@ -140,10 +209,6 @@ class Design:
         plan = self.loaded.mapping
         if plan is None:
             raise MappingError(Problem("the design has no mapping", "add `mapping:`, give --mapping FILE, or run map"))
-        if plan.tree:
-            raise MappingError(
-                Problem("a fused tree is not evaluated by this version", "give one nest for each Einsum: `Z: [...]`")
-            )
         if key not in plan.nests:
             raise MappingError(Problem(f"has no nest for {key}", f"add `{key}: [...]` below `mapping:`"))
         nest = plan.nests[key]
@@ -303,4 +368,50 @@ def check(file: str | Path) -> str:
     return kind
 
 
-__all__ = ["Design", "DesignBuilder", "EinloomError", "SpecError", "check", "explore", "load", "load_study_plan"]
+def analyze(
+    source: str | Path | Mapping[str, Any], *, capacity: str | None = None, set: Mapping[str, Any] | None = None
+) -> WorkloadAnalysis:
+    """Passes, live footprints, recurrences and I/O lower bounds of a workload, without a machine or a mapping.
+
+    Args:
+        source: A workload file or a design, e.g. ``"workloads/attention_1pass.yaml"``.
+        capacity: Size of the fast memory for the bounds, e.g. ``"128 KiB"``, ``"4096 words"``.
+        set: Values by path, e.g. ``{"workload.ranks.M": 512}``.
+
+    Raises:
+        SpecError: With every problem of the file, or of the size.
+    """
+    from einloom.model.analysis import analyze_workload, default_bits  # noqa: PLC0415
+    from einloom.spec.subject import load_subject, parse_size  # noqa: PLC0415
+
+    workload = load_subject(source, set)
+    if capacity is None:
+        return analyze_workload(workload)
+    size, in_words = parse_size(capacity)
+    return analyze_workload(workload, lambda cascade: size * default_bits(cascade) if in_words else size)
+
+
+def ski_slope(
+    source: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | None = None, deadline_s: float | None = None
+) -> SkiSlope:
+    """Traffic against the size of the buffer: lower bounds, and the best mapping of each Einsum by itself.
+
+    Args:
+        source: A workload file or a design.
+        set: Values by path.
+        deadline_s: Time for each Einsum at each size; past it the best mapping found so far is taken, with its gap.
+
+    Raises:
+        SpecError: With every problem of the file; or an Einsum that is no single loop nest.
+    """
+    from einloom.mapper.two_level import capacities, least_traffic_bits  # noqa: PLC0415
+    from einloom.model import ski_slope as model  # noqa: PLC0415
+    from einloom.spec.subject import load_subject  # noqa: PLC0415
+
+    workload = load_subject(source, set)
+    sizes = capacities(Fraction(8 * 16), model.all_tensors_bits(workload))
+    return model.ski_slope(workload, sizes, lambda einsum, size: least_traffic_bits(einsum, size, deadline_s))
+
+
+__all__ = ["Design", "DesignBuilder", "EinloomError", "SpecError", "analyze", "check", "explore", "load",
+           "load_study_plan", "ski_slope"]  # fmt: skip

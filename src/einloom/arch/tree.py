@@ -10,10 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from einloom.arch.rules import Einsum, EinsumRules, MappingRules
 from einloom.arch.timing import TimingLaw
 from einloom.errors import SpecError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+T = TypeVar("T", float, "np.ndarray[Any, Any]")
 
 Share = bool | frozenset[str]
 """All tensors, none, or exactly these."""
@@ -56,6 +62,7 @@ class Memory:
         word_bits: Bits moved by one access (energies are per access); None: as wide as the tensor's element.
         read_energy_pj: Energy of reading one word, pJ.
         write_energy_pj: Energy of writing one word, pJ.
+        drain_energy_pj: Energy of reading one word that leaves for the next holder out, pJ; None: as any read.
         bandwidth: Reads and writes together, per cycle and instance; or
         read_bandwidth, write_bandwidth: one port each.
         holds: Exactly these tensors or roles; None: free.
@@ -81,11 +88,12 @@ class Memory:
     area_um2: float | None = None
     leakage_w: float = 0.0
     source: str = ""
+    drain_energy_pj: float | None = None
 
     def __post_init__(self) -> None:
         if self.word_bits is not None and not self.word_bits > 0:
             raise SpecError(f"word_bits of memory '{self.name}' must be above 0, got {self.word_bits}")
-        for what in ("read_energy_pj", "write_energy_pj", "area_um2", "leakage_w"):
+        for what in ("read_energy_pj", "write_energy_pj", "drain_energy_pj", "area_um2", "leakage_w"):
             _not_negative(f"{what} of memory '{self.name}'", getattr(self, what))
         if self.holds is not None and (self.must_hold is not None or self.may_hold is not None):
             raise SpecError(f"memory '{self.name}' has `holds` beside `must_hold` or `may_hold`", HOLDS_HINT)
@@ -94,6 +102,12 @@ class Memory:
             raise SpecError(
                 f"memory '{self.name}' has `bandwidth` beside a read or write bandwidth", PORTS_HINT
             )
+
+
+    def access_energy_pj(self, reads: T, writes: T, drains: T) -> T:
+        """Energy of some words, pJ: ``drains`` are among the ``reads``."""
+        free = 0.0 if self.drain_energy_pj is None else self.drain_energy_pj - self.read_energy_pj
+        return reads * self.read_energy_pj + writes * self.write_energy_pj + drains * free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

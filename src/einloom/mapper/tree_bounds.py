@@ -5,75 +5,57 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from einloom.arch.tree import Architecture
 from einloom.errors import MappingError, Path, Problem
 from einloom.mapper.found import Objective, key_of
 from einloom.mapper.fronts import nondominated
 from einloom.mapper.space import divisors
+from einloom.mapper.tree_result import TreeResult
 from einloom.mappings import AUTO, Group, Loop, Node, Nodes, Spatial
 from einloom.mappings.tree import Placed, grow, placed_on, ways
-from einloom.model.fused import Fused, evaluate_tree
+from einloom.model.fused import evaluate_tree
 from einloom.workloads.cascade import Cascade
 
 MAX_FILLINGS = 20_000
-
-
-@dataclass(frozen=True)
-class Filled:
-    """One way to fill in a tree.
-
-    Attributes:
-        nodes: The tree with integer bounds.
-        fused: What it costs.
-    """
-
-    nodes: Nodes
-    fused: Fused
-
-    @property
-    def cycles(self) -> float:
-        return float(self.fused.streamed.cycles)
-
-    @property
-    def energy_pj(self) -> float:
-        return sum(e.energy_pj for e in self.fused.einsums.values()) + self.fused.streamed.leakage_pj
+FILLED = "the bounds of the tree left to the mapper"
 
 
 def fill_tree(
-    cascade: Cascade, architecture: Architecture, tree: Nodes, objective: Objective, *, ramp: bool = True
-) -> tuple[tuple[Filled, ...], int]:
-    """The best bounds for the ``auto`` loops of a fused tree, and how many ways there were.
+    cascade: Cascade, architecture: Architecture, tree: Nodes, objective: Objective, memory: str | None = None, *,
+    ramp: bool = True,
+) -> tuple[TreeResult, ...]:
+    """The best bounds for the ``auto`` loops of a fused tree, or the front sorted by cycles.
 
     Ties go to the other objective, then to the fewest words of the outermost memory, then to the fewest iterations of
     the outer ``auto`` loops.
 
     Args:
         tree: With integers or ``auto`` as bounds and numeric shares.
+        memory: Whose occupancy is the third objective of a front.
 
     Raises:
         MappingError: No filling is legal: what is wrong with the one that comes closest.
     """
-    found: list[Filled] = []
+    found: list[TreeResult] = []
     errors: list[MappingError] = []
-    count = 0
     for bounds in _fillings(cascade, tree):
-        count += 1
         nodes = _with(tree, bounds)
         try:
-            found.append(Filled(nodes, evaluate_tree(cascade, architecture, nodes, ramp=ramp)))
+            found.append(TreeResult(nodes, evaluate_tree(cascade, architecture, nodes, ramp=ramp), "optimal", 0.0, FILLED))
         except MappingError as error:
             errors.append(error)
     if not found:
         raise errors[-1] if errors else MappingError("no bounds divide the ranks", "write the bounds, or change them")
     outermost = architecture.memories()[0].name
     if objective == "pareto":
-        return tuple(nondominated(found, lambda f: (f.cycles, f.energy_pj, 0.0))), count
-    return (min(found, key=lambda f: (*key_of(objective, f.energy_pj, f.cycles), _words(f, outermost))),), count
+        held = (lambda f: f.occupancy(memory)) if memory else (lambda _: 0.0)
+        return tuple(nondominated(found, lambda f: (float(f.cycles), f.energy_pj, held(f))))
+    return (min(found, key=lambda f: (*key_of(objective, f.energy_pj, float(f.cycles)), _words(f, outermost))),)
 
 
-def _words(filled: Filled, memory: str) -> float:
+def _words(filled: TreeResult, memory: str) -> float:
     tensors = (e.memories[memory].tensors.values() for e in filled.fused.einsums.values() if memory in e.memories)
     return float(sum(c.reads + c.writes for counts in tensors for c in counts))
 
@@ -85,13 +67,14 @@ def _fillings(cascade: Cascade, tree: Nodes) -> Iterator[Mapping[Path, int]]:
     for way in ways(root):
         for placed in placed_on(way):
             node = placed.node
-            if isinstance(node, Loop | Spatial) and node.bound == AUTO and placed not in variables.get(node.variable, []):
-                variables.setdefault(node.variable, []).append(placed)
+            if isinstance(node, Loop | Spatial) and node.bound == AUTO:
+                mine = variables.setdefault(node.variable, [])
+                mine += [placed] if placed not in mine else []
     choices = [list(_splits(cascade, tree, variable, mine)) for variable, mine in variables.items()]
-    if math.prod(map(len, choices)) > MAX_FILLINGS:
-        raise MappingError(
-            Problem(f"the `auto` bounds can be filled in {math.prod(map(len, choices))} ways", f"at most {MAX_FILLINGS}: write some of them")
-        )  # fmt: skip
+    ways_in_all = math.prod(map(len, choices))
+    if ways_in_all > MAX_FILLINGS:
+        hint = f"at most {MAX_FILLINGS} are tried: write some of them"
+        raise MappingError(Problem(f"the `auto` bounds can be filled in {ways_in_all} ways", hint))
     for chosen in itertools.product(*choices):
         yield {path: bound for split in chosen for path, bound in split.items()}
 
@@ -100,9 +83,10 @@ def _splits(cascade: Cascade, tree: Nodes, variable: str, mine: Sequence[Placed]
     extent = cascade.extents[variable]
     demands = []
     for way in ways(grow(tree)):
-        loops = [p for p in placed_on(way) if isinstance(p.node, Loop | Spatial) and p.node.variable == variable]
-        opened = [p for p in loops if p in mine]
-        given = math.prod(p.node.bound for p in loops if isinstance(p.node, Loop | Spatial) and isinstance(p.node.bound, int))
+        loops = [(p, p.node) for p in placed_on(way) if isinstance(p.node, Loop | Spatial)]
+        loops = [(p, node) for p, node in loops if node.variable == variable]
+        opened = [p for p, _ in loops if p in mine]
+        given = math.prod(node.bound for _, node in loops if isinstance(node.bound, int))
         if opened:
             demands.append((opened, -(-extent // given)))
     most = max((rest for _, rest in demands), default=1)

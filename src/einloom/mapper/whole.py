@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from einloom.mapper.found import Objective
 from einloom.mapper.fronts import nondominated
+from einloom.mapper.tree_result import TreeResult
 from einloom.model.result import EinsumResult
 
-Results = Mapping[str, Sequence[EinsumResult]]
-"""Found for each Einsum by name: the best mapping, or a front."""
+Result = EinsumResult | TreeResult
+Results = Mapping[str, Sequence[Result]]
+"""Found for each Einsum, or each cascade on a fused tree, by name: the best mapping, or a front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class _Choice:
     cycles: float
     energy_pj: float
     occupancy: float
-    chosen: Mapping[str, EinsumResult]
+    chosen: Mapping[str, Result]
 
 
-def combined_front(fronts: Results, memory: str | None = None) -> list[Mapping[str, EinsumResult]]:
+def combined_front(fronts: Results, memory: str | None = None) -> list[Mapping[str, Result]]:
     """One result an Einsum, so that no other choice has both fewer total cycles and less total energy.
 
     Args:
@@ -49,27 +51,27 @@ def combined_front(fronts: Results, memory: str | None = None) -> list[Mapping[s
     return [choice.chosen for choice in choices]
 
 
-def _joined(choice: _Choice, key: str, result: EinsumResult, memory: str | None) -> _Choice:
-    held = result.memories.get(memory) if memory is not None else None
+def _joined(choice: _Choice, key: str, result: Result, memory: str | None) -> _Choice:
+    held = result.occupancy(memory) if memory is not None else 0.0
     return _Choice(
         choice.cycles + result.cycles * result.repeat,
         choice.energy_pj + result.energy_pj * result.repeat,
-        max(choice.occupancy, float(held.occupancy) if held else 0.0),
+        max(choice.occupancy, held),
         {**choice.chosen, key: result},
     )
 
 
-def least_product(fronts: Results) -> Mapping[str, EinsumResult]:
+def least_product(fronts: Results) -> Mapping[str, Result]:
     """One result an Einsum with the least product of total cycles and total energy; of equal ones least energy."""
 
-    def key(chosen: Mapping[str, EinsumResult]) -> tuple[float, float]:
+    def key(chosen: Mapping[str, Result]) -> tuple[float, float]:
         energy = _energy(chosen)
         return energy * sum(r.cycles * r.repeat for r in chosen.values()), energy
 
     return min(combined_front(fronts), key=key)
 
 
-def proven(chosen: Mapping[str, EinsumResult], mapped: Results, objective: Objective) -> Proven:
+def proven(chosen: Mapping[str, Result], mapped: Results, objective: Objective) -> Proven:
     """What is proven of a choice: optimal where the answer for every Einsum that was mapped is.
 
     Args:
@@ -84,7 +86,7 @@ def proven(chosen: Mapping[str, EinsumResult], mapped: Results, objective: Objec
     return Proven("gap", _gap(chosen, mapped, objective), space)
 
 
-def _gap(chosen: Mapping[str, EinsumResult], mapped: Results, objective: Objective) -> float:
+def _gap(chosen: Mapping[str, Result], mapped: Results, objective: Objective) -> float:
     """1 - bound / value of the totals, at most."""
     if objective == "pareto":
         return max(result.gap for result in chosen.values())
@@ -102,7 +104,7 @@ def _gap(chosen: Mapping[str, EinsumResult], mapped: Results, objective: Objecti
     return max(0.0, 1 - bound / (energy * cycles)) if energy * cycles else 0.0
 
 
-def _least(front: Sequence[EinsumResult]) -> tuple[float, float]:
+def _least(front: Sequence[Result]) -> tuple[float, float]:
     """Energy and cycles of all copies that no mapping goes below: ends of a proven front, or the compulsory bound."""
     first = front[0]
     if first.proof == "gap" and first.search is not None:
@@ -112,5 +114,5 @@ def _least(front: Sequence[EinsumResult]) -> tuple[float, float]:
     return energy * first.repeat, cycles * first.repeat
 
 
-def _energy(chosen: Mapping[str, EinsumResult]) -> float:
+def _energy(chosen: Mapping[str, Result]) -> float:
     return sum(r.energy_pj * r.repeat for r in chosen.values())

@@ -143,6 +143,10 @@ class EinsumResult:
         instances = self.computes[self.binding].instances
         return self.useful_cycles / (instances * self.cycles) if self.cycles else 0.0
 
+    def occupancy(self, memory: str) -> float:
+        """What one instance of a memory holds at a time."""
+        return float(self.memories[memory].occupancy) if memory in self.memories else 0.0
+
     @property
     def nest_data(self) -> Any:
         """What stands under this Einsum's name in a mapping file."""

@@ -291,6 +291,7 @@ class _Loader:
             capacity=_amount(spec.capacity, spec.word),
             word_bits=access,
             read_energy_pj=float(read) if read is not None else part.read_energy_pj if part else 0.0,
+            drain_energy_pj=None if spec.drain_energy is None else float(spec.drain_energy),
             write_energy_pj=float(write) if write is not None else part.write_energy_pj if part else 0.0,
             bandwidth=self._per_cycle(spec.bandwidth, spec.word),
             read_bandwidth=self._per_cycle(spec.read_bandwidth, spec.word),

@@ -205,6 +205,7 @@ class MemoryLevel(Strict):
     technology: Length = None
     read_energy: Energy = None
     write_energy: Energy = None
+    drain_energy: Energy = None
     energy_per_bit: Energy = None
     bandwidth: Bandwidth = None
     read_bandwidth: Bandwidth = None
