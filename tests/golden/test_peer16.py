@@ -9,6 +9,7 @@ from string import Template
 
 import pytest
 
+import einloom as el
 from einloom.arch.tree import Architecture
 from einloom.mappings import Nest, parse_plan, resolved
 from einloom.model.evaluate import evaluate_nest
@@ -161,3 +162,18 @@ def test_energy_at_the_prices_of_the_machine(execution: Execution) -> None:
     assert words == {"DRAM": 1280, "GLB": 3584, "Reg": 4608}
     energy_pj = 64 * words["DRAM"] + 2 * words["GLB"] + 0.1 * words["Reg"] + 0.2 * 16**3
     assert energy_pj == pytest.approx(81920 + 7168 + 460.8 + 819.2)
+
+
+def test_attention_on_peer16_with_the_softmax_on_one_element() -> None:
+    """By hand: the products wait for DRAM (Q, K and the scores at 16 words a cycle), the softmax for its element."""
+    sizes = {"H": 1, "P": 64, "M": 64, "E": 16, "F": 16}
+    settings = {f"workload.ranks.{rank}": size for rank, size in sizes.items()}
+    found = el.load("designs/peer16_attention_softmax.yaml", set=settings).map(bounds="perfect")
+    words = 2 * 64 * 16 + 64 * 64
+    assert [(e.binding, e.cycles) for e in found.einsums.values()] == [
+        ("MAC", words / 16),
+        ("SFU", 64 * 64),
+        ("MAC", words / 16),
+    ]
+    softmax = found.einsums["A"]
+    assert softmax.energy_pj == pytest.approx(64 * 64 * (64 + 64 + 0.2))

@@ -58,6 +58,28 @@ def decoder_layer(x, w):
     return x + gelu_tanh(layer_norm(x, w["G2"], w["B2"], 1e-5) @ w["W1"]) @ w["W2"]
 
 
+def rms_norm(x, gain, epsilon=1e-5):
+    return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + epsilon) * gain
+
+
+def gated_mlp(x, w):
+    """SwiGLU: Shazeer, arXiv 2002.05202, equation 6."""
+    gate = x @ w["WG"]
+    return (gate / (1 + np.exp(-gate)) * (x @ w["WU"])) @ w["WD"]
+
+
+def llama_block(x, w):
+    """Llama 2, arXiv 2307.09288, without rotary embedding; WQ (D, G, R, E), WK (D, G, E), WO (G, R, F, D)."""
+    normed = rms_norm(x, w["S1"])
+    attended = np.zeros_like(x)
+    for g in range(w["WK"].shape[1]):
+        k, v = normed @ w["WK"][:, g], normed @ w["WV"][:, g]
+        for r in range(w["WQ"].shape[2]):
+            attended += attention(normed @ w["WQ"][:, g, r], k, v, causal=True) @ w["WO"][g, r]
+    x = x + attended
+    return x + gated_mlp(rms_norm(x, w["S2"]), w)
+
+
 def relu(x):
     return np.where(x > 0, x, 0)
 

@@ -84,6 +84,34 @@ def test_depthwise_convolution():
     assert np.allclose(cascade.run(inputs)["Y"], expected)
 
 
+def test_two_convolutions_with_a_halo_between_them():
+    cascade = kernel("conv_chain", C=3, N=4, K=2, H=6, W=7, P=4, Q=5)
+    inputs = random_inputs(cascade)
+    assert inputs["X"].shape == (3, 8, 9)
+    expected = plain.conv(plain.conv(inputs["X"], inputs["F1"]), inputs["F2"])
+    assert np.allclose(cascade.run(inputs)["Y2"], expected)
+
+
+def test_rmsnorm():
+    cascade = kernel("rmsnorm", P=5, D=12)
+    inputs = random_inputs(cascade)
+    assert np.allclose(cascade.run(inputs)["Y"], plain.rms_norm(inputs["X"], inputs["S"]))
+
+
+@pytest.mark.parametrize("name", ["layernorm", "layernorm_two_pass"])
+def test_layernorm(name):
+    cascade = kernel(name, P=5, D=12)
+    inputs = random_inputs(cascade)
+    expected = plain.layer_norm(inputs["X"] + 3, inputs["S"], inputs["T"], 1e-5)
+    assert np.allclose(cascade.run({**inputs, "X": inputs["X"] + 3})["Y"], expected)
+
+
+def test_gated_mlp():
+    cascade = kernel("gated_mlp", P=5, D=12, N=20)
+    inputs = random_inputs(cascade)
+    assert np.allclose(cascade.run(inputs)["Y"], plain.gated_mlp(inputs["X"], inputs))
+
+
 def test_mttkrp_is_the_unfolded_tensor_times_the_khatri_rao_product():
     cascade = kernel("mttkrp", I=4, J=3, K=5, L=2)
     inputs = random_inputs(cascade)
@@ -161,6 +189,68 @@ def test_decoding_one_token_with_the_cache_equals_the_last_token_of_the_prompt()
     assert np.allclose(out["Y"], [plain.decoder_layer(x, inputs)[4] for x in inputs["X"]])
     assert np.allclose(out["KN"], whole["K"][:, :, 4])
     assert np.allclose(out["VN"], whole["V"][:, :, 4])
+
+
+LLAMA = {"P": 5, "D": 12, "G": 2, "R": 3, "E": 4, "F": 4, "N": 20}
+
+
+def test_llama_block_on_a_prompt():
+    cascade = kernel("llama_block_prefill", B=2, **LLAMA)
+    inputs = random_inputs(cascade)
+    assert np.allclose(cascade.run(inputs)["Y"], [plain.llama_block(x, inputs) for x in inputs["X"]])
+
+
+def test_llama_decodes_the_last_token_of_the_prompt_with_the_cache():
+    prompt = kernel("llama_block_prefill", B=2, **LLAMA)
+    inputs = random_inputs(prompt)
+    whole = prompt.run(inputs)
+    sizes = {rank: size for rank, size in LLAMA.items() if rank != "P"}
+    step = kernel("llama_block_decode", B=2, M=4, **sizes)
+    cached = {"X": inputs["X"][:, 4], "KC": whole["K"][:, :, :4], "VC": whole["V"][:, :, :4]}
+    out = step.run(random_inputs(step, **{**inputs, **cached}))
+    assert np.allclose(out["Y"], [plain.llama_block(x, inputs)[4] for x in inputs["X"]])
+    assert np.allclose(out["KN"], whole["K"][:, :, 4])
+    assert np.allclose(out["VN"], whole["V"][:, :, 4])
+
+
+def test_llama_has_the_published_number_of_weights():
+    """Published: 68.98 G in the checkpoint of Llama 2 70B: 80 blocks, two embeddings of 32000 x 8192, the last norm."""
+    block = kernel("llama_block_prefill")
+    weights = 80 * sum(block.size(tensor) for tensor in block.weight_tensors) + 2 * 32000 * 8192 + 8192
+    assert weights == 68_976_648_192
+    step = kernel("llama_block_decode")
+    assert [step.size(tensor) for tensor in step.weight_tensors] == [
+        block.size(tensor) for tensor in block.weight_tensors
+    ]
+
+
+def test_the_linear_layers_of_fusemax_are_six_matrix_products():
+    cascade = kernel("fusemax_linear", T=5, D=6, J=4, N=7)
+    inputs = random_inputs(cascade)
+    output = cascade.run(inputs)
+    for name in "QKV":
+        assert np.allclose(output[name], inputs["X"] @ inputs[f"W{name}"])
+    z = inputs["AV"] @ inputs["WZ"]
+    assert np.allclose(output["Z"], z)
+    assert np.allclose(output["FFN2"], z @ inputs["W1"] @ inputs["W2"])
+
+
+@pytest.mark.parametrize(
+    ("ranks", "cycles", "traffic"),
+    [
+        ({"T": 65536}, 7_077_888, 1_826_095_104),  # BERT 1K
+        ({"T": 64 * 65536}, 452_984_832, 115_978_272_768),  # BERT 64K
+        ({"T": 64 * 2**20}, 7_247_757_312, 1_855_440_027_648),  # BERT 1M
+        # XLM: the artifact's own traffic is a mapper's; compulsory is what the reference derives
+        ({"T": 65536, "D": 2048, "J": 2048, "N": 8192}, 50_331_648, 4_932_501_504),
+    ],
+)
+def test_the_linear_layers_of_fusemax_have_the_published_cycles_and_compulsory_traffic(ranks, cycles, traffic):
+    """Published: FuseMax artifact @f543beb, end2end-flat.csv; every layer moves its operands and its result."""
+    cascade = kernel("fusemax_linear", **ranks)
+    assert cascade.operations() == {"mac": 65536 * cycles}
+    bits = sum(access.bits * einsum.size(access) for einsum in cascade.sized() for access in einsum.accesses)
+    assert bits == 8 * traffic
 
 
 def test_gpt3_block_is_the_matrix_products_around_one_operation_a_score():

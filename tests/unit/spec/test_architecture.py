@@ -2,10 +2,12 @@ from fractions import Fraction
 
 import pytest
 
+import einloom as el
 from einloom.arch.tree import UNLIMITED, Amount, AxisRule, Branches
 from einloom.catalogue import catalogue_root, entries, find
 from einloom.errors import SpecError
 from einloom.spec.architecture import level_paths, load_architecture, unknown_names
+from einloom.spec.design import load_design
 from einloom.spec.document import parse, read
 
 DESIGN = """\
@@ -289,6 +291,90 @@ def test_tpu_like_holds_weights_in_its_registers_and_activations_in_its_buffer()
     glb, reg = machine.memories()[1:]
     assert (glb.may_hold, reg.holds) == (("inputs", "outputs"), ("weights",))
     assert machine.instances("MAC") == 1024
+
+
+def of_the_catalogue(name):
+    return load_architecture(read(find(f"arch/{name}.yaml")))
+
+
+@pytest.mark.parametrize("name", ["fusemax", "fusemax_honest", "flat", "fusemax_cascade"])
+def test_the_machines_of_fusemax_have_the_published_sizes(name):
+    """Published: FuseMax artifact @f543beb: 256 x 256 and 256 elements, 940 MHz, 400 GiB/s, rows of 4096 bits."""
+    machine = of_the_catalogue(name)
+    dram, glb = machine.memories()[:2]
+    assert (machine.instances("MAC2D"), machine.instances("VEC1D"), machine.clock_hz) == (65536, 256, 940e6)
+    assert float(dram.bandwidth.value) == pytest.approx(8 * 400 * 2**30 / 940e6, rel=1e-12)
+    assert (dram.read_energy_pj, dram.word_bits, glb.word_bits) == (62.4, 16, 4096)
+    assert glb.capacity.value == 8 * 2**20 * (16 if name in ("fusemax", "fusemax_honest") else 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "compute", "cycles", "energy_pj"),
+    [
+        ("fusemax", "MAC2D", 7, 6 * 17.1645 + 8.3395),
+        ("fusemax", "VEC1D", 7, 6 * 17.1645 + 8.3395),
+        ("fusemax_honest", "VEC1D", 7, 6 * 17.1645 + 8.3395),
+        ("fusemax_cascade", "VEC1D", 2, 94.6475 + 8.3395),
+        ("flat", "VEC1D", 1, 94.6475 + 8.3395),
+    ],
+)
+def test_an_exponential_of_a_difference_on_the_machines_of_fusemax(name, compute, cycles, energy_pj):
+    """Published: FuseMax artifact @f543beb."""
+    (unit,) = [unit for unit in of_the_catalogue(name).computes() if unit.name == compute]
+    assert sum(unit.operator_cycles(operator) for operator in ("sub", "exp")) == cycles
+    assert sum(unit.operator_energy_pj(operator) for operator in ("sub", "exp")) == pytest.approx(energy_pj)
+
+
+@pytest.mark.parametrize(
+    ("side", "changes", "array_um2", "chip_um2"),
+    [
+        (256, {"GLB": 2141037.7136}, 1207951209.6768, 1220894441.8412402),
+        (64, {"GLB": 268850.46356, "MAC2D": 18408.614745, "VEC1D": 42172.81021}, 75401685.99552, 78369596.31228),
+    ],
+)
+def test_the_areas_of_fusemax(side, changes, array_um2, chip_um2):
+    """Published: FuseMax artifact @f543beb, pareto.csv, BERT at 256K; the buffer's area is what a row leaves."""
+    sizes = {"PE2.axes": {"X": side, "Y": side}, "PE1.axes": {"X": side}}
+    areas = {f"{level}.area": f"{area} um2" for level, area in changes.items()}
+    settings = {f"architecture.levels.{key}": value for key, value in {**sizes, **areas}.items()}
+    design = {"workload": "workloads/two_gemms.yaml", "architecture": "arch/fusemax.yaml"}
+    machine = load_design(design, settings).architecture
+    (array,) = [unit for unit in machine.computes() if unit.name == "MAC2D"]
+    assert array.area_um2 * side**2 == pytest.approx(array_um2, rel=1e-8)
+    assert machine.area_um2() == pytest.approx(chip_um2, rel=1e-8)
+
+
+def test_peer16_of_the_attention_case_holds_keys_and_values_and_exponentiates_on_one_element():
+    machine = of_the_catalogue("peer16_attention")
+    assert machine.memories()[2].holds == ("weights",)
+    assert (machine.instances("MAC"), machine.instances("SFU")) == (256, 1)
+
+
+def test_gpu_like_has_the_published_peaks():
+    """Published: NVIDIA A100 white paper: 312 TFLOPS dense FP16, 19.5 TFLOPS FP32, 1555 GB/s."""
+    machine = of_the_catalogue("gpu_like")
+    tflops = {name: 2 * machine.instances(name) * machine.clock_hz / 1e12 for name in ("TENSOR", "FP32")}
+    assert tflops == {"TENSOR": pytest.approx(312, abs=0.2), "FP32": pytest.approx(19.5, abs=0.02)}
+    assert float(machine.memories()[0].bandwidth.value) * machine.clock_hz == pytest.approx(8 * 1555e9)
+
+
+@pytest.mark.parametrize(("cycles", "busy"), [("{sub: 0}", 8), ("{}", 16), ("{sub: 3}", 32)])
+def test_an_operation_may_take_no_cycle_and_still_costs_its_energy(cycles, busy):
+    design = {
+        "workload": {
+            "ranks": {"P": 8},
+            "bits": {"default": 8},
+            "operators": {"sub": {"sub": 1}},
+            "cascade": ["Y[p] = exp(X[p] - M[p])"],
+        },
+        "architecture": parse(
+            f"{{clock: 1 GHz, levels: [{DRAM}, "
+            f"{{compute: VEC, energy: {{add: 1 pJ, exp: 5 pJ}}, cycles: {cycles}}}]}}"
+        ).data,
+        "mapping": {"Y": ["DRAM holds X, M, Y", "for p in 8", "VEC"]},
+    }
+    found = el.load(design).evaluate()
+    assert (found.cycles, found.einsums["Y"].computes["VEC"].energy_pj) == (busy, 8 * (1 + 5))
 
 
 def test_a_users_own_file_wins_over_the_catalogue(tmp_path, monkeypatch):
