@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from einloom.api import Design, check, explore, load
+    from einloom.api import Design, analyze, check, explore, load
     from einloom.arch.tree import Architecture
     from einloom.errors import EinloomError, MappingError, PluginError, Problem, SpecError
     from einloom.mappings import MappingPlan, Nest
@@ -40,6 +40,7 @@ _HOME = {
     "SpecError": "einloom.errors",
     "StudyResult": "einloom.search.result",
     "Workload": "einloom.workloads",
+    "analyze": "einloom.api",
     "check": "einloom.api",
     "explore": "einloom.api",
     "load": "einloom.api",
@@ -49,8 +50,8 @@ _HOME = {
 
 __all__ = [
     "Architecture", "Cascade", "Design", "EinloomError", "EinsumResult", "Evaluation", "Front", "MappingError",
-    "MappingPlan", "Nest", "PluginError", "Problem", "SpecError", "StudyResult", "Workload", "check", "explore", "load",
-    "load_study", "plot",
+    "MappingPlan", "Nest", "PluginError", "Problem", "SpecError", "StudyResult", "Workload", "analyze", "check",
+    "explore", "load", "load_study", "plot",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import click
 from einloom.errors import EinloomError, Problem, SpecError
 
 OBJECTIVES = ("energy", "latency", "edp", "pareto", "pareto:MEMORY")
+PLOTS = ("pareto", "ski_slope")
 LISTS = ("templates", "architectures", "workloads", "designs", "components", "operators")
 
 Result = TypeVar("Result")
@@ -123,6 +124,20 @@ def map_(
 
 
 @cli.command()
+@click.argument("workload")
+@click.option("--capacity", metavar="SIZE", help="Fast memory for the I/O bounds, e.g. 128KiB or '4096 words'.")
+@set_option
+@json_option
+def analyze(workload: str, capacity: str | None, settings: Settings, as_json: bool) -> None:
+    """Passes, live elements, recurrences and I/O bounds of WORKLOAD: a workload file or a design."""
+    from einloom.api import analyze as analyzed
+    from einloom.report.analysis import analysis_table
+
+    result = analyzed(workload, capacity=capacity, set=_settings(settings)).to_dict()
+    _print(analysis_table(result)) if not as_json else _print_json(result)
+
+
+@cli.command()
 @click.argument("search")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that evaluate.")
 @click.option("--new", is_flag=True, help="Start over; what was there is kept beside.")
@@ -149,19 +164,48 @@ def explore(search: str, workers: int, new: bool, dry_run: bool, as_json: bool) 
 
 
 @cli.command()
-@click.argument("study")
+@click.argument("what", metavar="STUDY|WORKLOAD|DESIGN")
+@click.option(
+    "--kind", type=click.Choice(PLOTS), default=PLOTS[0], show_default=True,
+    help="The front of a study; or traffic against buffer size of a workload or design, with its lower bound.",
+)  # fmt: skip
 @click.option("--x", default="", help="Metric on the x axis, e.g. latency_s; default: the first objective.")
 @click.option("--y", default="", help="Metric on the y axis, e.g. energy_j; default: the second objective.")
 @click.option("--by", default=None, help="Parameter that chooses marker and colour.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help=".pdf, .svg or .png; CSV beside it.")
-def plot(study: str, x: str, y: str, by: str | None, output: Path | None) -> None:
-    """Draw the Pareto front of STUDY (a folder, or a name in results/) for a paper."""
+@click.option(
+    "--deadline", metavar="TIME", default="10s", show_default=True,
+    help="ski_slope: time for each Einsum at each size; past it the best mapping found and its gap.",
+)  # fmt: skip
+@set_option
+def plot(
+    what: str, kind: str, x: str, y: str, by: str | None, output: Path | None, deadline: str, settings: Settings
+) -> None:
+    """Draw the Pareto front of STUDY (a folder, or a name in results/), or a ski slope, for a paper."""
+    if kind == "ski_slope":
+        if x or y or by:
+            raise click.UsageError("--x, --y and --by are for --kind pareto: a ski slope has its own axes")
+        click.echo("\n".join(map(str, _ski_slope(what, output or Path("slope.pdf"), deadline, settings))))
+        return
+    if settings:
+        raise click.UsageError("--set is for --kind ski_slope: a study keeps the values that it was run with")
     from einloom.report.pareto import plot as draw
     from einloom.search.study import load_study
 
-    folder = _study_folder(study)
+    folder = _study_folder(what)
     figure, table = draw(load_study(folder), x, y, output or Path("front.pdf"), by=by)
     click.echo(f"{figure}\n{table}")
+
+
+def _ski_slope(what: str, output: Path, deadline: str, settings: Settings) -> tuple[Path, Path]:
+    from einloom.api import ski_slope
+    from einloom.report.figures import check_output
+    from einloom.report.ski_slope import plot_ski_slope
+
+    seconds, values = _seconds(deadline), _settings(settings)
+    check_output(output)
+    slope = _interruptible(lambda: ski_slope(what, set=values, deadline_s=seconds))
+    return plot_ski_slope(slope, output)
 
 
 @cli.command()
