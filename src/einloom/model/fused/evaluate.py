@@ -17,6 +17,7 @@ from einloom.model import counts
 from einloom.model.fused.legality import program_of
 from einloom.model.fused.occupancy import Occupancy, occupancy_of
 from einloom.model.fused.program import Leaf, Program
+from einloom.model.fused.residence import all_residences
 from einloom.model.fused.schedule import Schedule, schedule_of
 from einloom.model.fused.words import Moved, Traffic, hops_pj, traffic_of
 from einloom.model.result import ComputeResult, EinsumResult, Held, MemoryResult, Number, Streamed, TensorCounts
@@ -48,9 +49,10 @@ def evaluate_tree(cascade: Cascade, architecture: Architecture, tree: Nodes, *, 
         MappingError: The tree is not legal, a recurrence cannot stream, or a memory overflows: every reason.
     """
     program = program_of(dataflow(cascade), architecture, grow(tree))
-    traffic = traffic_of(program)
+    residences = all_residences(program)
+    traffic = traffic_of(program, residences)
     schedule = schedule_of(program, traffic)
-    occupancy = occupancy_of(program, schedule.lags)
+    occupancy = occupancy_of(program, residences, schedule.lags)
     _check_capacity(program, occupancy)
     cycles = schedule.cycles + (schedule.ramp if ramp else 0)
     pricing = _Pricing(program, traffic, schedule, occupancy, cascade.repeat)
@@ -64,7 +66,7 @@ def evaluate_tree(cascade: Cascade, architecture: Architecture, tree: Nodes, *, 
             "compute": _number(schedule.compute),
             "drain": _number(schedule.drain),
             "stall": _number(schedule.cycles - schedule.compute - schedule.drain),
-            "ramp": _number(schedule.ramp if ramp else Fraction(0)),
+            "ramp": _number(schedule.ramp if ramp else 0),
         },
         depth=schedule.depth,
         lags={name: lag for lags in schedule.lags.values() for name, lag in lags.items()},
@@ -89,7 +91,7 @@ def _check_capacity(program: Program, occupancy: Occupancy) -> None:
 
 
 def _held(program: Program, occupancy: Occupancy, name: str) -> Held:
-    tensors: dict[str, Fraction] = defaultdict(Fraction)
+    tensors: dict[str, Fraction | int] = defaultdict(int)
     for tile in occupancy.tiles:
         if tile.memory == name:
             tensors[tile.tensor] += tile.elements
@@ -125,7 +127,7 @@ class _Pricing:
             self.program.architecture.instances(compute.name),
             int(counts.used(leaf.batch, len(leaf.path) - 1)[0]),
         )
-        links_pj = sum(hops_pj(self.program, link) for link in self.traffic.links if link.leaf is leaf)
+        links_pj = sum(hops_pj(link) for link in self.traffic.links if link.leaf is leaf)
         ports = {name: float(memory.busy_cycles) for name, memory in memories.items()}
         return EinsumResult(
             name=einsum.name,
@@ -152,7 +154,7 @@ class _Pricing:
             moved = self.traffic.moved.get((leaf.name, memory.name, access.tensor))
             if moved is None or access.tensor in tensors:
                 continue
-            words = Fraction(1) if memory.word_bits is None else access.bits / memory.word_bits
+            words = 1 if memory.word_bits is None else access.bits / memory.word_bits
             counted = (float(count * words) for count in (moved.reads, moved.writes, moved.drains))
             energy += memory.access_energy_pj(*counted)
             tile = self.occupancy.elements(memory.name, access.tensor)
@@ -160,23 +162,23 @@ class _Pricing:
         if not tensors:
             return None
         loads = [load for (_, name, who), load in self.traffic.loads.items() if (name, who) == (memory.name, leaf.name)]
-        busy = max((sum(port, Fraction(0)) for port in zip(*loads, strict=True)), default=Fraction(0))
+        busy = max((sum(port) for port in zip(*loads, strict=True)), default=0)
         unit = "words" if memory.capacity.in_words else "bits"
-        used = self.occupancy.used.get(memory.name, Fraction(0))
+        used = self.occupancy.used.get(memory.name, 0)
         return MemoryResult(_number(busy), energy, tensors, _number(used), unit)
 
     def bound_by(self) -> str:
         """The resource with most busy cycles over the whole tree; a compute wins a tie."""
-        work: dict[str, Fraction] = defaultdict(Fraction)
+        work: dict[str, Fraction | int] = defaultdict(int)
         for name, leaf in self.program.leaves.items():
             work[leaf.path[-1].name] += self.schedule.busy[name]
         for memory in self.program.memories:
             loads = [load for (_, name, _), load in self.traffic.loads.items() if name == memory]
-            work[memory] = max((sum(port, Fraction(0)) for port in zip(*loads, strict=True)), default=Fraction(0))
+            work[memory] = max((sum(port) for port in zip(*loads, strict=True)), default=0)
         return max(work, key=lambda name: work[name])
 
 
-def _counts(moved: Moved, tile: Fraction) -> TensorCounts:
+def _counts(moved: Moved, tile: Fraction | int) -> TensorCounts:
     values = (moved.reads, moved.writes, moved.fills, moved.updates, moved.drains, tile)
     return TensorCounts(*map(_number, values))
 
@@ -195,6 +197,6 @@ def _lines(leaf: Leaf) -> tuple[str, ...]:
     return (*lines, str(leaf.branch.bind))
 
 
-def _number(value: Fraction) -> Number:
+def _number(value: Fraction | int) -> Number:
     """An integer where it is one."""
     return value.numerator if value.denominator == 1 else float(value)

@@ -8,21 +8,22 @@ lags keep alive for several slots counts that often.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
-from einloom.arch.tree import Memory
 from einloom.errors import MappingError, Path, Problem
 from einloom.mappings.nodes import Hold, Loop, Spatial
 from einloom.mappings.tree import Branch, Placed
 from einloom.model import counts
 from einloom.model.fused.program import Leaf, Program
-from einloom.model.fused.residence import Residence, all_residences
+from einloom.model.fused.residence import Residence
 from einloom.model.fused.words import motion
 from einloom.model.structure import applies
 
-Elements = Fraction
+Elements = Fraction | int
+Lags = Mapping[Path, Mapping[str, int]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Tile:
     placed: Placed
     tensor: str
     elements: Elements
-    size: Fraction
+    size: Fraction | int
     copies: int = 1
     alive: tuple[int, int] | None = None
 
@@ -64,58 +65,71 @@ class Occupancy:
         in_place: Tensors that are written over another one, with it.
     """
 
-    used: Mapping[str, Fraction]
+    used: Mapping[str, Fraction | int]
     tiles: tuple[Tile, ...]
     in_place: Mapping[str, str]
 
     def elements(self, memory: str, tensor: str) -> Elements:
         """Of a tensor in one instance of a memory."""
-        return sum((t.elements for t in self.tiles if (t.memory, t.tensor) == (memory, tensor)), Elements(0))
+        return self._elements.get((memory, tensor), 0)
+
+    @cached_property
+    def _elements(self) -> Mapping[tuple[str, str], Elements]:
+        total: dict[tuple[str, str], Elements] = defaultdict(int)
+        for tile in self.tiles:
+            total[tile.memory, tile.tensor] += tile.elements
+        return total
 
 
-def occupancy_of(program: Program, lags: Mapping[Path, Mapping[str, int]]) -> Occupancy:
+def occupancy_of(program: Program, residences: Iterable[Residence], lags: Lags) -> Occupancy:
     """Occupancy of every memory that holds something.
 
     Args:
         lags: By schedule and Einsum (`schedule.Schedule.lags`).
     """
-    residences = all_residences(program)
     tiles = [tile for residence in residences for tile in _tiles(program, residence, lags)]
     over = _in_place(program, tiles)
     by_list: dict[Path, list[Tile]] = defaultdict(list)
     for tile in tiles:
         by_list[tile.placed.place[:-1]].append(tile)
     used = _used(program.root, by_list, over)
+    used = {name: used[name] for name in program.memories if name in used}
     return Occupancy(used, tuple(tiles), {new.tensor: old.tensor for new, old in over.items()})
 
 
-def _tiles(program: Program, residence: Residence, lags: Mapping[Path, Mapping[str, int]]) -> Iterator[Tile]:
-    nodes = dict.fromkeys(placed for leaf in residence.users for placed in residence.chain(leaf))
-    for placed in nodes:
+def _tiles(program: Program, residence: Residence, lags: Lags) -> Iterator[Tile]:
+    """The tile of one tensor at each of its hold nodes."""
+    users: dict[Placed, list[Leaf]] = {}
+    for leaf in residence.users:
+        for placed in residence.chain(leaf):
+            users.setdefault(placed, []).append(leaf)
+    for placed, leaves in users.items():
         assert isinstance(placed.node, Hold)
         memory = program.memories[placed.node.memory]
-        alike: dict[object, Elements] = {}
-        for leaf in residence.users:
-            if placed not in residence.chain(leaf):
-                continue
-            for index, access in enumerate(leaf.held.accesses):
-                if access.tensor == residence.tensor:
-                    tile = Elements(int(counts.occupancy(leaf.held_batch, index, leaf.holder(placed))[0]))
-                    key = motion(leaf, index, placed, residence.generation is not None)
-                    alike[key] = max(alike.get(key, tile), tile)
-        one = placed == residence.home and not residence.is_input
-        elements = residence.weight * (max(alike.values()) if one else sum(alike.values()))
-        leaf = residence.users[0]
-        access = next(a for a in leaf.einsum.accesses if a.tensor == residence.tensor)
-        width = Fraction(1) if memory.capacity.in_words else access.bits
+        elements = residence.weight * _elements(residence, placed, leaves)
+        einsum = leaves[0].einsum
+        bits = next(access.bits for access in einsum.accesses if access.tensor == residence.tensor)
         copies = _copies(residence, placed, lags)
-        doubled = 2 if _doubled(memory, leaf, residence.tensor) else 1
-        alive = _alive(program, residence, placed) if copies == 1 else None
-        yield Tile(placed, residence.tensor, elements, elements * width * copies * doubled, copies * doubled, alive)
+        alive = _alive(residence, placed) if copies == 1 else None
+        copies *= 2 if applies(memory.double_buffered, einsum, residence.tensor) else 1
+        size = elements * copies * (1 if memory.capacity.in_words else bits)
+        yield Tile(placed, residence.tensor, elements, size, copies, alive)
 
 
-def _doubled(memory: Memory, leaf: Leaf, tensor: str) -> bool:
-    return applies(memory.double_buffered, leaf.einsum, tensor)
+def _elements(residence: Residence, placed: Placed, leaves: Iterable[Leaf]) -> int:
+    """Of one hold node: the largest of tiles that move alike, and what moves otherwise beside it.
+
+    At the home of a computed tensor nothing moves: the largest of all.
+    """
+    alike: dict[object, int] = {}
+    for leaf in leaves:
+        for index, access in enumerate(leaf.held.accesses):
+            if access.tensor == residence.tensor:
+                tile = int(counts.occupancy(leaf.held_batch, index, leaf.holder(placed))[0])
+                key = motion(leaf, index, placed, residence.generation is not None)
+                alike[key] = max(alike.get(key, tile), tile)
+    still = placed == residence.home and not residence.is_input
+    return max(alike.values()) if still else sum(alike.values())
 
 
 def _list_of(residence: Residence, placed: Placed) -> Branch | None:
@@ -133,7 +147,7 @@ def _loops_behind(branch: Branch, placed: Placed) -> bool:
     return any(isinstance(other.node, Loop | Spatial) for other in behind)
 
 
-def _copies(residence: Residence, placed: Placed, lags: Mapping[Path, Mapping[str, int]]) -> int:
+def _copies(residence: Residence, placed: Placed, lags: Lags) -> int:
     """Slots for which a tile stays alive behind its producer."""
     branch = _list_of(residence, placed)
     if branch is None or placed != residence.home or residence.is_input or residence.is_output:
@@ -147,13 +161,14 @@ def _copies(residence: Residence, placed: Placed, lags: Mapping[Path, Mapping[st
     return 1 + max((known[leaf.name] - made for leaf in residence.consumers), default=0)
 
 
-def _alive(program: Program, residence: Residence, placed: Placed) -> tuple[int, int] | None:
+def _alive(residence: Residence, placed: Placed) -> tuple[int, int] | None:
+    """First and last child of `sequential` right below the home of an intermediate in which it lives."""
     branch = _list_of(residence, placed)
     if branch is None or branch.schedule != "sequential" or placed != residence.home:
         return None
     if residence.is_input or residence.is_output or residence.generation or _loops_behind(branch, placed):
         return None
-    depth = len(residence.users[0].way[: residence.users[0].way.index(branch)]) + 1
+    depth = residence.users[0].way.index(branch) + 1
     made = min(branch.children.index(leaf.way[depth]) for leaf in residence.producers)
     used = [branch.children.index(leaf.way[depth]) for leaf in residence.consumers]
     return (made, max(used)) if used and min(used) >= made else None
@@ -211,21 +226,19 @@ def _same_place(program: Program, old: Tile, new: Tile) -> bool:
 
 def _used(
     branch: Branch, by_list: Mapping[Path, list[Tile]], over: Mapping[Tile, Tile]
-) -> Mapping[str, Fraction]:
+) -> Mapping[str, Fraction | int]:
     """The most that each memory holds at a time during a list."""
     mine = _merged(by_list.get(branch.place, []), over)
     below = [_used(child, by_list, over) for child in branch.children]
     names = {tile.memory for tile in mine}.union(*below)
-    used: dict[str, Fraction] = {}
+    used: dict[str, Fraction | int] = {}
     for name in names:
         own = [tile for tile in mine if tile.memory == name]
-        each = [child.get(name, Fraction(0)) for child in below]
+        each = [child.get(name, 0) for child in below]
         if branch.schedule == "sequential":
-            used[name] = max(
-                inside + sum((tile.size for tile in own if tile.lives(i)), Fraction(0)) for i, inside in enumerate(each)
-            )
+            used[name] = max(inside + sum(t.size for t in own if t.lives(i)) for i, inside in enumerate(each))
         else:
-            used[name] = sum((tile.size for tile in own), Fraction(0)) + sum(each, Fraction(0))
+            used[name] = sum(tile.size for tile in own) + sum(each)
     return used
 
 

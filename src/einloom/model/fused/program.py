@@ -7,20 +7,21 @@ runs once per traversal. From there on the counting rules of a single nest apply
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
-from einloom.arch.tree import Architecture, Fanout, Level, Memory
+from einloom.arch.tree import Architecture, Level, Memory
 from einloom.mappings.nodes import Forward, Hold, Loop, Spatial
 from einloom.mappings.tree import Branch, Placed, Way, placed_on
 from einloom.model import counts
-from einloom.model.structure import Holder, Slot, Structure, structure_of
+from einloom.model.structure import Holder, Structure, structure_of
 from einloom.model.traffic import Batch
 from einloom.workloads.dataflow import Dataflow
-from einloom.workloads.sized import Access, SizedEinsum
+from einloom.workloads.sized import SizedEinsum
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +49,26 @@ class Leaf:
         return self.way[-1]
 
     @cached_property
+    def nodes(self) -> tuple[Placed, ...]:
+        """Every node on the way, outermost first."""
+        return tuple(placed_on(self.way))
+
+    @cached_property
     def loops(self) -> tuple[Placed, ...]:
         """The loops of its nest, outermost first: those over its own rank variables."""
         return tuple(
             placed
-            for placed in placed_on(self.way)
+            for placed in self.nodes
             if isinstance(placed.node, Loop | Spatial) and placed.node.variable in self.einsum.extents
         )
+
+    @cached_property
+    def loops_of(self) -> Mapping[str, tuple[Placed, ...]]:
+        """The loops of its nest over each rank variable, outermost first."""
+        found: dict[str, list[Placed]] = {variable: [] for variable in self.einsum.extents}
+        for placed in self.loops:
+            found[variable_of(placed)].append(placed)
+        return {variable: tuple(loops) for variable, loops in found.items()}
 
     @cached_property
     def level(self) -> Mapping[str, int]:
@@ -63,16 +77,13 @@ class Leaf:
 
     def outside(self, placed: Placed) -> int:
         """How many loops of the nest stand outside a node on the way."""
-        count = 0
-        for other in placed_on(self.way):
-            if other == placed:
-                return count
-            count += other in self._own
-        raise KeyError(placed.place)
+        return self._outside[placed]
 
     @cached_property
-    def _own(self) -> frozenset[Placed]:
-        return frozenset(self.loops)
+    def _outside(self) -> Mapping[Placed, int]:
+        own = set(self.loops)
+        before = accumulate((placed in own for placed in self.nodes), initial=0)
+        return dict(zip(self.nodes, before, strict=False))
 
     def holder(self, placed: Placed) -> Holder:
         """A hold node on the way as the counting model sees it."""
@@ -81,17 +92,33 @@ class Leaf:
 
     def holds_of(self, tensor: str) -> tuple[Placed, ...]:
         """The hold nodes of a tensor on the way, outermost first."""
-        return tuple(
-            placed for placed in placed_on(self.way)
-            if isinstance(placed.node, Hold) and tensor in placed.node.tensors and placed.node.memory in self.level
-        )  # fmt: skip
+        return self._holds.get(tensor, ())
+
+    @cached_property
+    def _holds(self) -> Mapping[str, tuple[Placed, ...]]:
+        found: dict[str, tuple[Placed, ...]] = {}
+        for placed in self.nodes:
+            if isinstance(placed.node, Hold) and placed.node.memory in self.level:
+                for tensor in placed.node.tensors:
+                    found[tensor] = (*found.get(tensor, ()), placed)
+        return found
 
     def forwarded(self, tensor: str) -> Placed | None:
         """The node that forwards a tensor to this Einsum."""
-        for placed in placed_on(self.way):
-            if isinstance(placed.node, Forward) and placed.node.tensor == tensor:
-                return placed
-        return None
+        return self._forwards.get(tensor)
+
+    @cached_property
+    def _forwards(self) -> Mapping[str, Placed]:
+        return {placed.node.tensor: placed for placed in reversed(self.nodes) if isinstance(placed.node, Forward)}
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """Its work by the space it runs over."""
+        cycles: dict[frozenset[str], int] = {}
+        for work in self.einsum.work:
+            each = work.count * self.structure.compute.operator_cycles(work.operator)
+            cycles[work.variables] = cycles.get(work.variables, 0) + each
+        return tuple(Item(self, variables, total) for variables, total in cycles.items())
 
     # -- counting
 
@@ -114,12 +141,38 @@ class Leaf:
         return np.array([[bound(placed) for placed in self.loops] or [1]], dtype=np.int64)
 
     def _structure(self, einsum: SizedEinsum) -> Structure:
+        own = set(self.loops)
         nodes = tuple(
             placed.node
-            for placed in placed_on(self.way)
-            if placed in self._own or (isinstance(placed.node, Hold) and placed.node.memory in self.level)
+            for placed in self.nodes
+            if placed in own or (isinstance(placed.node, Hold) and placed.node.memory in self.level)
         )
         return structure_of(einsum, self.path, nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Work of one Einsum that runs over the same rank variables.
+
+    Attributes:
+        leaf: The Einsum.
+        variables: Of the space it runs over.
+        cycles: Of all operators at one point.
+    """
+
+    leaf: Leaf
+    variables: frozenset[str]
+    cycles: int
+
+    @property
+    def compute(self) -> str:
+        return self.leaf.path[-1].name
+
+
+def variable_of(placed: Placed) -> str:
+    """The rank variable of a loop."""
+    assert isinstance(placed.node, Loop | Spatial)
+    return placed.node.variable
 
 
 def bound(placed: Placed) -> int:
@@ -145,22 +198,21 @@ class Program:
     root: Branch
     leaves: Mapping[str, Leaf]
 
-    def below(self, branch: Branch) -> Iterator[Leaf]:
+    def below(self, branch: Branch) -> tuple[Leaf, ...]:
         """The leaves of a list, in the order of the tree."""
+        return self._below[branch]
+
+    @cached_property
+    def _below(self) -> Mapping[Branch, tuple[Leaf, ...]]:
+        found: dict[Branch, list[Leaf]] = {branch: [] for branch in self.root.walk()}
         for leaf in self.leaves.values():
-            if branch in leaf.way:
-                yield leaf
+            for branch in leaf.way:
+                found[branch].append(leaf)
+        return {branch: tuple(leaves) for branch, leaves in found.items()}
 
     @cached_property
     def memories(self) -> Mapping[str, Memory]:
         return {memory.name: memory for memory in self.architecture.memories()}
-
-    def accesses(self, tensor: str) -> Iterator[tuple[Leaf, int, Access]]:
-        """(leaf, index, access) of every reference to a tensor, as memories hold it."""
-        for leaf in self.leaves.values():
-            for index, access in enumerate(leaf.held.accesses):
-                if access.tensor == tensor:
-                    yield leaf, index, access
 
     @cached_property
     def tensors(self) -> tuple[str, ...]:
@@ -184,36 +236,5 @@ def without_generations(einsum: SizedEinsum, flow: Dataflow) -> SizedEinsum:
 
 def tile_inside(leaf: Leaf, placed: Placed, variable: str) -> int:
     """The tile of a rank inside a loop of the nest: the product of its bounds further in."""
-    position = leaf.loops.index(placed)
-    inner = (bound(other) for other in leaf.loops[position + 1 :] if _variable(other) == variable)
-    return math.prod(inner)
-
-
-def _variable(placed: Placed) -> str:
-    assert isinstance(placed.node, Loop | Spatial)
-    return placed.node.variable
-
-
-def loops_between(way: Way, outer: Placed | None, group: Branch) -> tuple[Placed, ...]:
-    """Loops in time on a way that stand inside ``outer`` (None: all) and in the lists down to ``group``."""
-    found: list[Placed] = []
-    inside = outer is None
-    for branch in way:
-        for placed in branch.nodes:
-            if inside and isinstance(placed.node, Loop):
-                found.append(placed)
-            inside = inside or placed == outer
-        if branch == group:
-            return tuple(found)
-    return tuple(found)
-
-
-def fanouts_above(leaf: Leaf, memory: str) -> frozenset[str]:
-    """Fanouts between the root and a memory of the path."""
-    levels = leaf.path[: leaf.level[memory]]
-    return frozenset(level.name for level in levels if isinstance(level, Fanout))
-
-
-def slots_of(leaf: Leaf) -> tuple[Slot, ...]:
-    """The loops of a nest as slots of the counting model."""
-    return leaf.structure.slots
+    loops = leaf.loops_of[variable]
+    return math.prod(bound(other) for other in loops[loops.index(placed) + 1 :])

@@ -31,7 +31,9 @@ class Residence:
     program: Program
     tensor: str
     without: frozenset[Placed]
-    weight: Fraction
+    weight: Fraction | int
+
+    # -- who uses it
 
     @cached_property
     def producers(self) -> tuple[Leaf, ...]:
@@ -41,12 +43,10 @@ class Residence:
     @cached_property
     def consumers(self) -> tuple[Leaf, ...]:
         """Einsums that read it from a memory."""
-        return tuple(leaf for leaf in self._readers if leaf.forwarded(self.tensor) is None)
-
-    @cached_property
-    def _readers(self) -> tuple[Leaf, ...]:
-        leaves = self.program.leaves.values()
-        return tuple(leaf for leaf in leaves if any(a.tensor == self.tensor for a in leaf.einsum.inputs))
+        return tuple(
+            leaf for leaf in self.program.leaves.values()
+            if leaf.forwarded(self.tensor) is None and any(a.tensor == self.tensor for a in leaf.einsum.inputs)
+        )  # fmt: skip
 
     @cached_property
     def users(self) -> tuple[Leaf, ...]:
@@ -61,6 +61,8 @@ class Residence:
     def is_input(self) -> bool:
         return not self.producers
 
+    # -- where it lives
+
     @cached_property
     def in_registers(self) -> bool:
         """Whether every reader takes it from a result register: no memory ever sees it."""
@@ -74,7 +76,8 @@ class Residence:
 
     def holds(self, leaf: Leaf) -> tuple[Placed, ...]:
         """Hold nodes on the way of a leaf, outermost first, those left out by this alternative missing."""
-        return tuple(placed for placed in leaf.holds_of(self.tensor) if placed not in self.without)
+        holds = leaf.holds_of(self.tensor)
+        return tuple(placed for placed in holds if placed not in self.without) if self.without else holds
 
     @cached_property
     def home(self) -> Placed | None:
@@ -101,6 +104,8 @@ class Residence:
         holds = self.holds(leaf)
         return holds[holds.index(self.home) :] if self.home in holds else ()
 
+    # -- which way its words go
+
     def fills(self, placed: Placed) -> bool:
         """Whether words come into a hold further in than the home: it is read below and made (or was left) outside."""
         if not any(placed in self.holds(leaf) for leaf in self.consumers):
@@ -125,7 +130,7 @@ def residences(program: Program, tensor: str) -> Iterator[Residence]:
     """Every alternative for one tensor; their weights sum to 1."""
     shares = _shares(program, tensor)
     for chosen in itertools.product((True, False), repeat=len(shares)):
-        weight = Fraction(1)
+        weight: Fraction | int = 1
         for taken, share in zip(chosen, shares.values(), strict=True):
             weight *= share if taken else 1 - share
         without = frozenset(placed for placed, taken in zip(shares, chosen, strict=True) if not taken)
@@ -137,18 +142,12 @@ def _shares(program: Program, tensor: str) -> Mapping[Placed, Fraction]:
     found: dict[Placed, Fraction] = {}
     for leaf in program.leaves.values():
         for placed in leaf.holds_of(tensor):
-            share = share_of(placed, tensor)
+            assert isinstance(placed.node, Hold)
+            share = placed.node.shares[placed.node.tensors.index(tensor)]
+            assert isinstance(share, Fraction | int)
             if share != 1:
-                found[placed] = share
+                found[placed] = Fraction(share)
     return found
-
-
-def share_of(placed: Placed, tensor: str) -> Fraction:
-    """The part of a tensor that a hold node holds."""
-    assert isinstance(placed.node, Hold)
-    share = placed.node.shares[placed.node.tensors.index(tensor)]
-    assert isinstance(share, Fraction | int)
-    return Fraction(share)
 
 
 def all_residences(program: Program) -> Sequence[Residence]:

@@ -29,12 +29,12 @@ from einloom.mappings.tree import Branch
 from einloom.model import counts
 from einloom.model.activity import CountedActivity
 from einloom.model.fused.lags import comes_later, needs_of, solve
-from einloom.model.fused.program import Leaf, Program, bound
-from einloom.model.fused.slots import Item, Slots, Tile, items_of
+from einloom.model.fused.program import Item, Leaf, Program, bound
+from einloom.model.fused.slots import Slots, Tile
 from einloom.model.fused.words import Traffic
 from einloom.workloads.dataflow import Read
 
-Cycles = Fraction
+Cycles = Fraction | int
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Schedule:
     ramp: Cycles
     depth: int
     lags: Mapping[Path, Mapping[str, int]]
-    busy: Mapping[str, Cycles]
+    busy: Mapping[str, int]
     alone: Mapping[str, Cycles]
 
 
@@ -66,10 +66,11 @@ class Schedule:
 class _Composer:
     program: Program
     traffic: Traffic | None
-    busy: Mapping[str, Cycles]
+    busy: Mapping[str, int]
     law: Mapping[str, Cycles]
-    drain: Cycles = Cycles(0)
-    ramp: Cycles = Cycles(0)
+    slots: Mapping[Path, Slots]
+    drain: Cycles = 0
+    ramp: Cycles = 0
     lags: dict[Path, Mapping[str, int]] = field(default_factory=dict)
     alone: dict[str, Cycles] = field(default_factory=dict)
 
@@ -80,15 +81,15 @@ class _Composer:
             barrier: Whether it stands inside `sequential` or `phases`: nothing runs into the next slot.
         """
         if branch.is_leaf:
-            found = self.busy[branch.label] + self.law.get(branch.label, Cycles(0))
+            found = self.busy[branch.label] + self.law[branch.label]
         else:
             inside = barrier or branch.schedule != "pipelined"
             children = [self.of(child, inside) for child in branch.children]
-            slots = Slots(self.program, branch)
+            slots = self.slots[branch.place]
             if branch.schedule == "pipelined":
                 found = self._pipelined(slots, children, barrier)
             else:
-                found = sum(children, Cycles(0))
+                found = sum(children)
                 if branch.schedule == "sequential":
                     exposed = self._exposed(slots)
                     self.drain += exposed
@@ -102,85 +103,80 @@ class _Composer:
     def _transfers(self, branch: Branch) -> Cycles:
         """Cycles of the busiest port for the words that a list and those below it own."""
         if self.traffic is None:
-            return Cycles(0)
-        total: dict[tuple[str, int], Cycles] = defaultdict(Cycles)
+            return 0
+        total: dict[tuple[str, int], Cycles] = defaultdict(int)
         for (owner, memory, _), loads in self.traffic.loads.items():
             if owner[: len(branch.place)] == branch.place:
                 for port, load in enumerate(loads):
                     total[memory, port] += load
-        return max(total.values(), default=Cycles(0))
+        return max(total.values(), default=0)
 
     def _pipelined(self, slots: Slots, children: list[Cycles], barrier: bool) -> Cycles:
-        extra: dict[str, Cycles] = defaultdict(Cycles)
+        total: Cycles
+        extra: dict[str, Cycles] = defaultdict(int)
         for leaf in slots.leaves:
-            extra[leaf.path[-1].name] += self.law.get(leaf.name, Cycles(0))
+            extra[leaf.path[-1].name] += self.law[leaf.name]
         if barrier:
-            items = [item for leaf in slots.leaves for item in items_of(leaf)]
-            total = Cycles(0)
-            for many, tiles in slots.classes:
-                total += many * max(_by_compute(slots, items, tiles).values(), default=0)
-            total += max(extra.values(), default=Cycles(0))
+            items = [item for leaf in slots.leaves for item in leaf.items]
+            total = sum(many * max(_by_compute(slots, items, tiles).values()) for many, tiles in slots.classes)
+            total += max(extra.values())
         else:
-            work: dict[str, Cycles] = defaultdict(Cycles)
+            work: dict[str, int] = defaultdict(int)
             for leaf in slots.leaves:
                 work[leaf.path[-1].name] += self.busy[leaf.name]
-            total = max((work[name] + extra[name] for name in work), default=Cycles(0))
+            total = max(work[name] + extra[name] for name in work)
         return max(total, *children)
 
     # -- drains
 
-    def _exposed(self, slots: Slots) -> Cycles:
+    def _exposed(self, slots: Slots) -> int:
         """Cycles for which a child of `sequential` waits for what an earlier one lets out of its array."""
         waits = _waits(self.program, slots)
-        total = Cycles(0)
-        for many, tiles in slots.classes if waits else ():
-            end: list[int] = []
-            late = 0
-            for child, branch in enumerate(slots.group.children):
-                begin = end[-1] if end else 0
-                ready = max(
-                    (end[before] + drain for before, drain in waits.get(child, {}).items() if end[before] > _start(end, before)),
-                    default=0,
-                )  # fmt: skip
-                length = self._length(slots, branch, tiles)
-                if length and ready > begin:
-                    late += ready - begin
-                    begin = ready
-                end.append(begin + length)
-            total += many * late
-        return total
+        if not waits:
+            return 0
+        return sum(many * self._exposed_in(slots, waits, tiles) for many, tiles in slots.classes)
+
+    def _exposed_in(self, slots: Slots, waits: Mapping[int, Mapping[int, int]], tiles: Mapping[str, Tile]) -> int:
+        """The same in one slot: an earlier child that does not run in it is not waited for."""
+        late, now = 0, 0
+        end: dict[int, int] = {}
+        for child, branch in enumerate(slots.group.children):
+            length = self._length(slots, branch, tiles)
+            if not length:
+                continue
+            needed = waits.get(child, {})
+            ready = max((end[before] + drain for before, drain in needed.items() if before in end), default=0)
+            late += max(0, ready - now)
+            now = max(now, ready) + length
+            end[child] = now
+        return late
 
     def _length(self, slots: Slots, branch: Branch, tiles: Mapping[str, Tile]) -> int:
         """Cycles of a child in one slot of the schedule above it."""
         if branch.is_leaf:
             leaf = self.program.leaves[branch.label]
-            return sum(slots.cycles(item, tiles) for item in items_of(leaf))
+            return sum(slots.cycles(item, tiles) for item in leaf.items)
         lengths = [self._length(slots, child, tiles) for child in branch.children]
         if branch.schedule != "pipelined":
             return sum(lengths)
-        items = [item for leaf in self.program.below(branch) for item in items_of(leaf)]
+        items = [item for leaf in self.program.below(branch) for item in leaf.items]
         return max(*lengths, *_by_compute(slots, items, tiles).values())
 
     # -- lags
 
     def _lags(self, slots: Slots, total: Cycles, barrier: bool) -> None:
         """Solve the lags of a schedule and add its ramp; one inside another with the same slots is part of it."""
-        if barrier and not _own_loops(slots):
+        outer = self.slots[_enclosing(slots).place] if barrier else None
+        if outer is not None and len(slots.shared) == len(outer.shared):
             return
-        each = total / slots.count
+        each = Fraction(total) / slots.count
         late = self._late(slots, each) if slots.group.schedule == "phases" else None
         lags = solve(slots.leaves, needs_of(self.program, slots.group, late), slots.group)
         self.lags[slots.group.place] = lags
-        self.ramp += max(lags.values(), default=0) * each * self._traversals(slots, barrier)
+        traversals = 1 if outer is None else outer.count
+        self.ramp += max(lags.values(), default=0) * each * traversals
 
-    def _traversals(self, slots: Slots, barrier: bool) -> int:
-        """How often a schedule inside another one starts anew."""
-        if not barrier:
-            return 1
-        outer = _enclosing(slots)
-        return Slots(self.program, outer).count
-
-    def _late(self, slots: Slots, each: Cycles) -> Callable[[Read], Fraction]:
+    def _late(self, slots: Slots, each: Fraction) -> Callable[[Read], Fraction]:
         """Slots by which a result is too late for its consumer, as it still drains."""
         most = max(slots.classes, key=lambda c: c[0])[1]
         begin: list[int] = [0]
@@ -205,16 +201,6 @@ def _by_compute(slots: Slots, items: list[Item], tiles: Mapping[str, Tile]) -> M
     for item in items:
         work[item.compute] += slots.cycles(item, tiles)
     return work
-
-
-def _start(end: list[int], child: int) -> int:
-    return end[child - 1] if child else 0
-
-
-def _own_loops(slots: Slots) -> bool:
-    """Whether a schedule inside another one has slots of its own: loops between the two."""
-    outer = Slots(slots.program, _enclosing(slots))
-    return len(slots.shared) > len(outer.shared)
 
 
 def _enclosing(slots: Slots) -> Branch:
@@ -252,17 +238,15 @@ def drain_of(leaf: Leaf) -> int:
     return total
 
 
-def busy_of(leaf: Leaf) -> Cycles:
+def busy_of(leaf: Leaf) -> int:
     """Cycles of an Einsum on its compute over the whole run: clipped steps x cycles of each operator."""
-    return sum(
-        (Cycles(int(counts.steps(leaf.batch, item.variables)[0])) * item.cycles for item in items_of(leaf)), Cycles(0)
-    )
+    return sum(int(counts.steps(leaf.batch, item.variables)[0]) * item.cycles for item in leaf.items)
 
 
 def law_of(program: Program, leaf: Leaf) -> Cycles:
     """Cycles that the timing law of the architecture adds to an Einsum."""
     terms = program.architecture.timing.terms(CountedActivity(leaf.batch))
-    return sum((Cycles(float(np.asarray(term)[0])) for term in terms.values()), Cycles(0))
+    return sum(Fraction(float(np.asarray(term)[0])) for term in terms.values())
 
 
 def schedule_of(program: Program, traffic: Traffic) -> Schedule:
@@ -273,9 +257,10 @@ def schedule_of(program: Program, traffic: Traffic) -> Schedule:
     """
     busy = {name: busy_of(leaf) for name, leaf in program.leaves.items()}
     law = {name: law_of(program, leaf) for name, leaf in program.leaves.items()}
-    timed = _Composer(program, traffic, busy, law)
+    slots = {branch.place: Slots(program, branch) for branch in program.root.walk() if not branch.is_leaf}
+    timed = _Composer(program, traffic, busy, law, slots)
     cycles = timed.of(program.root, barrier=False)
-    bare = _Composer(program, None, busy, law)
+    bare = _Composer(program, None, busy, law, slots)
     compute = bare.of(program.root, barrier=False) - bare.drain
     depth = max((lag for lags in timed.lags.values() for lag in lags.values()), default=0)
     return Schedule(cycles, compute, timed.drain, timed.ramp, depth, timed.lags, busy, timed.alone)

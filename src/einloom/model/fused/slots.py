@@ -16,7 +16,7 @@ from functools import cached_property
 from einloom.errors import MappingError, Problem
 from einloom.mappings.nodes import Loop, Spatial
 from einloom.mappings.tree import Branch, Placed
-from einloom.model.fused.program import Leaf, Program, bound
+from einloom.model.fused.program import Item, Leaf, Program, bound, tile_inside, variable_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +27,6 @@ class Tile:
     size: int
     first: bool
     last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """Work of one Einsum that runs over the same rank variables.
-
-    Attributes:
-        leaf: The Einsum.
-        variables: Of the space it runs over.
-        cycles: Of all operators at one point.
-    """
-
-    leaf: Leaf
-    variables: frozenset[str]
-    cycles: int
-
-    @property
-    def compute(self) -> str:
-        return self.leaf.path[-1].name
-
-
-def items_of(leaf: Leaf) -> tuple[Item, ...]:
-    """The work of an Einsum by the space it runs over."""
-    compute = leaf.structure.compute
-    cycles: dict[frozenset[str], int] = {}
-    for work in leaf.einsum.work:
-        cycles[work.variables] = cycles.get(work.variables, 0) + work.count * compute.operator_cycles(work.operator)
-    return tuple(Item(leaf, variables, total) for variables, total in cycles.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,19 +60,19 @@ class Slots:
     @cached_property
     def tiles(self) -> Mapping[str, tuple[Tile, ...]]:
         """Classes of tiles of each rank that a shared loop iterates."""
-        variables = dict.fromkeys(_variable(placed) for placed in self.shared)
+        variables = dict.fromkeys(variable_of(placed) for placed in self.shared)
         return {variable: self._tiles(variable) for variable in variables}
 
     def _tiles(self, variable: str) -> tuple[Tile, ...]:
         leaf = next((leaf for leaf in self.leaves if variable in leaf.einsum.extents), None)
-        mine = [placed for placed in self.shared if _variable(placed) == variable]
+        mine = [placed for placed in self.shared if variable_of(placed) == variable]
         if leaf is None:  # nobody below iterates it: every Einsum runs in one iteration
             return (Tile(1, 1, True, True),)
-        innermost = leaf.loops.index(mine[-1])
-        size = math.prod(bound(p) for p in leaf.loops[innermost + 1 :] if _variable(p) == variable)
+        loops = leaf.loops_of[variable]
+        size = tile_inside(leaf, mine[-1], variable)
         extent = leaf.einsum.extents[variable]
-        outer = [p for p in leaf.loops[:innermost] if _variable(p) == variable and isinstance(p.node, Spatial)]
-        whole = math.prod(bound(p) for p in leaf.loops if _variable(p) == variable) == extent
+        outer = [p for p in loops[: loops.index(mine[-1])] if isinstance(p.node, Spatial)]
+        whole = math.prod(bound(p) for p in loops) == extent
         if outer:
             if not whole:
                 raise MappingError(
@@ -139,7 +111,7 @@ class Slots:
             return False
         if len({tile.size for tile in tiles}) > 1:
             return True
-        return any(variable not in item.variables for leaf in self.leaves for item in items_of(leaf))
+        return any(variable not in item.variables for leaf in self.leaves for item in leaf.items)
 
     def cycles(self, item: Item, tiles: Mapping[str, Tile]) -> int:
         """Cycles of some work in a slot; 0 where it does not run."""
@@ -154,16 +126,15 @@ class Slots:
     def _steps(self, leaf: Leaf, variable: str, tiles: Mapping[str, Tile]) -> int:
         """Steps in time along one rank in a slot."""
         size = tiles[variable].size if variable in tiles else leaf.einsum.extents[variable]
-        loops = [
-            (bound(placed), isinstance(placed.node, Loop))
-            for placed in leaf.loops
-            if _variable(placed) == variable and placed not in self._shared_set
-        ]
-        return steps_in(loops, size)
+        key = leaf.name, variable, size
+        if key not in self._known_steps:
+            loops = [placed for placed in leaf.loops_of[variable] if placed not in self.shared]
+            self._known_steps[key] = steps_in([(bound(p), isinstance(p.node, Loop)) for p in loops], size)
+        return self._known_steps[key]
 
     @cached_property
-    def _shared_set(self) -> frozenset[Placed]:
-        return frozenset(self.shared)
+    def _known_steps(self) -> dict[tuple[str, str, int], int]:
+        return {}
 
     def first(self, item: Item, variable: str) -> bool:
         """Whether work that does not iterate a shared loop runs in its first iteration, as it feeds the others."""
@@ -211,8 +182,3 @@ def steps_in(loops: Iterable[tuple[int, bool]], size: int) -> int:
         elif rest >= inner:
             whole, rest = whole + 1, 0
     return whole + (rest > 0)
-
-
-def _variable(placed: Placed) -> str:
-    assert isinstance(placed.node, Loop | Spatial)
-    return placed.node.variable

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 
 from einloom.arch.tree import UNLIMITED, Amount, Fanout, Memory
@@ -18,24 +19,24 @@ from einloom.errors import Path
 from einloom.mappings.nodes import Hold
 from einloom.mappings.tree import Placed
 from einloom.model import counts
+from einloom.model.arrays import Array
 from einloom.model.fused.program import Leaf, Program, bound
-from einloom.model.fused.residence import Residence, all_residences
+from einloom.model.fused.residence import Residence
 from einloom.model.structure import Holder, Slot
 from einloom.model.structure import Link as Stretch
 from einloom.model.traffic import Batch, Words, link_words, touched_words
 
-Count = Fraction
-ZERO = Count(0)
+Count = Fraction | int
 
 
 @dataclass
 class Moved:
     """Elements in and out of one memory, over all its instances."""
 
-    reads: Count = ZERO
-    fills: Count = ZERO
-    updates: Count = ZERO
-    drains: Count = ZERO
+    reads: Count = 0
+    fills: Count = 0
+    updates: Count = 0
+    drains: Count = 0
 
     @property
     def writes(self) -> Count:
@@ -70,7 +71,7 @@ class Link:
     outward: bool
     state: bool
     owner: Path
-    weight: Fraction
+    weight: Count
 
     @property
     def tensor(self) -> str:
@@ -91,6 +92,11 @@ class Link:
         inner = end if self.inner is None else self.leaf.holder(self.inner)
         sharing = structure.sharing(access, outer, inner, inward=not self.outward)
         return Stretch(self.index, outer, inner, structure.modes(inner), structure.modes(inner, sharing))
+
+    @cached_property
+    def moved(self) -> tuple[Moved, Moved]:
+        """What it moves at its outer and at its inner end, over all instances."""
+        return self.ends(self.batch)
 
     @property
     def batch(self) -> Batch:
@@ -123,8 +129,8 @@ class Link:
         return outer, Moved(reads=arrived, fills=fills, drains=arrived)
 
 
-def _one(values: object) -> Count:
-    return Count(int(values[0]))  # type: ignore[index]
+def _one(values: Array) -> int:
+    return int(values[0])
 
 
 def links_of(residence: Residence) -> Iterator[Link]:
@@ -184,7 +190,7 @@ def _moving(loops: list[tuple[Placed, Slot]], variable: str, outside: int, above
 
 
 def _arrivals(link: Link) -> Count:
-    outer, inner = link.ends(link.batch)
+    outer, inner = link.moved
     return inner.fills + inner.drains + outer.reads
 
 
@@ -204,22 +210,14 @@ class Traffic:
     loads: Mapping[tuple[Path, str, str], tuple[Fraction, ...]]
 
 
-@dataclass
-class _Tally:
-    moved: dict[tuple[str, str, str], Moved] = field(default_factory=lambda: defaultdict(Moved))
-
-    def add(self, link: Link, ends: Iterable[Moved]) -> None:
-        for memory, moved in zip(link.memories, ends, strict=False):
-            self.moved[link.leaf.name, memory, link.tensor].add(moved, link.weight)
-
-
-def traffic_of(program: Program) -> Traffic:
+def traffic_of(program: Program, residences: Iterable[Residence]) -> Traffic:
     """Count every link of every tensor once."""
-    links = tuple(link for residence in all_residences(program) for link in links_of(residence))
-    tally = _Tally()
+    links = tuple(link for residence in residences for link in links_of(residence))
+    total: dict[tuple[str, str, str], Moved] = defaultdict(Moved)
     for link in links:
-        tally.add(link, link.ends(link.batch))
-    return Traffic(links, tally.moved, _loads(program, links))
+        for memory, moved in zip(link.memories, link.moved, strict=False):
+            total[link.leaf.name, memory, link.tensor].add(moved, link.weight)
+    return Traffic(links, dict(total), _loads(program, links))
 
 
 Port = tuple[Amount, tuple[str, ...]]
@@ -251,33 +249,36 @@ def _loads(program: Program, links: tuple[Link, ...]) -> Mapping[tuple[Path, str
 def _busiest(links: list[Link], memory: Memory, rate: Amount, ways: tuple[str, ...]) -> Fraction:
     leaf = links[0].leaf
     level = leaf.level[memory.name]
-    if leaf.batch.divides:
+    most: Count
+    if leaf.batch.divides:  # all instances that are used do the same
         used = int(counts.used(leaf.batch, level)[0])
-        most = sum((_over_port(link, memory, rate, ways, link.batch) for link in links), Fraction(0)) / used
+        most = Fraction(sum(_over_port(link, memory, rate, ways, link.moved) for link in links)) / used
     else:
-        most = Fraction(0)
-        held = list(counts.single_instances(leaf.held_batch, level))
-        for single, alike in zip(counts.single_instances(leaf.batch, level), held, strict=True):
-            batches = {True: single, False: alike}
-            load = (_over_port(link, memory, rate, ways, batches[link.inner is None]) for link in links)
-            most = max(most, sum(load, Fraction(0)))
+        most = 0
+        held = counts.single_instances(leaf.held_batch, level)
+        for whole, alike in zip(counts.single_instances(leaf.batch, level), held, strict=True):
+            ends = ((link, link.ends(whole if link.inner is None else alike)) for link in links)
+            most = max(most, sum(_over_port(link, memory, rate, ways, moved) for link, moved in ends))
     return most / Fraction(rate.value)
 
 
-def _over_port(link: Link, memory: Memory, rate: Amount, ways: tuple[str, ...], batch: Batch) -> Fraction:
+def _over_port(
+    link: Link, memory: Memory, rate: Amount, ways: tuple[str, ...], ends: tuple[Moved, Moved]
+) -> Count:
+    """Bits of a link over one port, or words where its rate is in words."""
     access = link.leaf.einsum.accesses[link.index]
-    width = access.bits
+    width: Count = access.bits
     if rate.in_words:
-        width = Fraction(1) if memory.word_bits is None else access.bits / memory.word_bits
-    total = Fraction(0)
-    for name, moved in zip(link.memories, link.ends(batch), strict=False):
-        if name == memory.name:
-            total += sum((getattr(moved, way) for way in ways), Fraction(0))
-    return total * width * link.weight
+        width = 1 if memory.word_bits is None else access.bits / memory.word_bits
+    moved = (moved for name, moved in zip(link.memories, ends, strict=False) if name == memory.name)
+    elements = sum(getattr(end, way) for end in moved for way in ways)
+    return width * link.weight * elements
 
 
-def hops_pj(program: Program, link: Link) -> float:
+def hops_pj(link: Link) -> float:
     """Energy of the fanouts that a link crosses, pJ: words times hops."""
+    if not any(isinstance(level, Fanout) and level.link_energy_pj for level in link.leaf.path):
+        return 0.0
     batch = link.batch
     total = 0.0
     for place, inward, outward in counts.hops(batch, link.stretch(batch)):
