@@ -16,13 +16,13 @@ from itertools import pairwise
 
 from einloom.arch.tree import UNLIMITED, Amount, Fanout, Memory
 from einloom.errors import Path
-from einloom.mappings.nodes import Hold
+from einloom.mappings.nodes import Hold, Spatial
 from einloom.mappings.tree import Placed
 from einloom.model import counts
 from einloom.model.arrays import Array
 from einloom.model.fused.program import Leaf, Program, bound
 from einloom.model.fused.residence import Residence
-from einloom.model.structure import Holder, Slot
+from einloom.model.structure import Holder
 from einloom.model.structure import Link as Stretch
 from einloom.model.traffic import Batch, Words, link_words, touched_words
 
@@ -162,31 +162,32 @@ def motion(leaf: Leaf, index: int, inner: Placed, state: bool) -> tuple[object, 
     The first entry tells apart references of one Einsum to the same elements of a tensor (`X[p]` and `X[p+1]`).
     """
     access = leaf.held.accesses[index]
-    outside = leaf.outside(inner)
-    assert isinstance(inner.node, Hold)
-    above = leaf.level[inner.node.memory]
-    loops = list(zip(leaf.loops, leaf.structure.slots, strict=False))
     dims = tuple(
-        tuple(sorted((c, leaf.einsum.extents[var], _moving(loops, var, outside, above)) for var, c in dim))
+        tuple(sorted((factor, leaf.einsum.extents[var], _moving(leaf, var, inner)) for var, factor in dim))
         for dim in access.dims
     )
+    if state:
+        return (0, *dims)
     twins = [
         i for i, other in enumerate(leaf.held.accesses)
         if (other.tensor, other.dims, other.role) == (access.tensor, access.dims, access.role)
     ]  # fmt: skip
-    return (0 if state else twins.index(index), *dims)
+    return (twins.index(index), *dims)
 
 
-def _moving(loops: list[tuple[Placed, Slot]], variable: str, outside: int, above: int) -> tuple[object, ...]:
+def _moving(leaf: Leaf, variable: str, inner: Placed) -> tuple[object, ...]:
     """What moves a tile along one rank: the loops outside its hold, and the instances over which it is spread."""
-    mine = [(i, placed, slot) for i, (placed, slot) in enumerate(loops) if slot.variable == variable]
-    in_time = tuple(placed.place for i, placed, _ in mine if i < outside)
-    in_space = tuple(
-        (slot.fanout, slot.axis, bound(placed))
-        for i, placed, slot in mine
-        if i >= outside and slot.fanout and slot.level < above
-    )
-    return in_time, in_space
+    assert isinstance(inner.node, Hold)
+    above, outside = leaf.level[inner.node.memory], leaf.outside(inner)
+    in_time: list[Path] = []
+    in_space: list[tuple[str, str, int]] = []
+    for placed in leaf.loops_of[variable]:
+        node = placed.node
+        if leaf.outside(placed) < outside:
+            in_time.append(placed.place)
+        elif isinstance(node, Spatial) and leaf.level[node.fanout] < above:
+            in_space.append((node.fanout, node.axis, bound(placed)))
+    return tuple(in_time), tuple(in_space)
 
 
 def _arrivals(link: Link) -> Count:
@@ -271,7 +272,7 @@ def _over_port(
     if rate.in_words:
         width = 1 if memory.word_bits is None else access.bits / memory.word_bits
     moved = (moved for name, moved in zip(link.memories, ends, strict=False) if name == memory.name)
-    elements = sum(getattr(end, way) for end in moved for way in ways)
+    elements: Count = sum(getattr(end, way) for end in moved for way in ways)
     return width * link.weight * elements
 
 
