@@ -43,9 +43,11 @@ def fill_tree(
     for bounds in _fillings(cascade, tree):
         nodes = _with(tree, bounds)
         try:
-            found.append(TreeResult(nodes, evaluate_tree(cascade, architecture, nodes, ramp=ramp), "optimal", 0.0, FILLED))
+            fused = evaluate_tree(cascade, architecture, nodes, ramp=ramp)
         except MappingError as error:
             errors.append(error)
+        else:
+            found.append(TreeResult(nodes, fused, "optimal", 0.0, FILLED))
     if not found:
         raise errors[-1] if errors else MappingError("no bounds divide the ranks", "write the bounds, or change them")
     outermost = architecture.memories()[0].name

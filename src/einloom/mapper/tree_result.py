@@ -1,4 +1,4 @@
-"""A cascade on a fused tree as the mapper answers it: beside the result of one Einsum, one of the things that add up."""
+"""A cascade on a fused tree as the mapper answers it; like the result of one Einsum, it adds up in a network."""
 
 from __future__ import annotations
 

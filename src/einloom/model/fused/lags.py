@@ -47,7 +47,7 @@ def comes_later(producer: Way, consumer: Way, same_compute: bool) -> bool:
     group = shared[-1]
     if len(shared) == len(producer):
         return False  # the Einsum itself
-    order = [child for child in group.children]
+    order = list(group.children)
     here, there = order.index(producer[len(shared)]), order.index(consumer[len(shared)])
     if group.schedule == "pipelined":
         chases = not any(branch.schedule == "phases" for branch in shared) and any(

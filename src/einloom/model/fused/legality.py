@@ -158,7 +158,8 @@ def _names(program: Program, branch: Branch) -> Iterator[Problem]:
         for tensor in named:
             if tensor not in tensors:
                 known = ", ".join(tensors)
-                yield Problem(f"`{node}`: no Einsum below it has a tensor '{tensor}'", f"tensors: {known}", placed.place)
+                what = f"`{node}`: no Einsum below it has a tensor '{tensor}'"
+                yield Problem(what, f"tensors: {known}", placed.place)
 
 
 def _allowed(leaf: Leaf, on_way: list[Placed], program: Program) -> Iterator[Problem]:
@@ -177,7 +178,8 @@ def _allowed(leaf: Leaf, on_way: list[Placed], program: Program) -> Iterator[Pro
     for level in leaf.path:
         missing = sorted(rules.holding(level.name).must - held.get(level.name, set()))
         if missing:
-            yield Problem(f"{level.name} must hold {', '.join(missing)}", f"add `{level.name} holds {', '.join(missing)}`")
+            what = ", ".join(missing)
+            yield Problem(f"{level.name} must hold {what}", f"add `{level.name} holds {what}`")
 
 
 def _levels(leaf: Leaf) -> Iterator[Problem]:
@@ -187,12 +189,10 @@ def _levels(leaf: Leaf) -> Iterator[Problem]:
             assert isinstance(above.node, Hold)
             assert isinstance(below.node, Hold)
             if leaf.level[below.node.memory] <= leaf.level[above.node.memory]:
-                same = above.node.memory == below.node.memory
-                what = "holds it already" if same else f"is not below {above.node.memory}"
-                yield Problem(
-                    f"{below.node.memory} holds {tensor} inside {above.node.memory}'s tile, but {below.node.memory} {what}",
-                    "holders of a tensor go from the outer memories to the inner ones, each once", below.place,
-                )  # fmt: skip
+                outer, inner = above.node.memory, below.node.memory
+                why = "holds it already" if outer == inner else f"is not below {outer}"
+                hint = "holders of a tensor go from the outer memories to the inner ones, each once"
+                yield Problem(f"{inner} holds {tensor} inside {outer}'s tile, but {inner} {why}", hint, below.place)
 
 
 # -- what is shared
@@ -206,7 +206,8 @@ def _tiles(program: Program) -> Iterator[Problem]:
         for placed in branch.loops():
             node = placed.node
             assert isinstance(node, Loop | Spatial)
-            tiles = {leaf.name: tile_inside(leaf, placed, node.variable) for leaf in program.below(branch) if placed in leaf.loops}
+            below = (leaf for leaf in program.below(branch) if placed in leaf.loops)
+            tiles = {leaf.name: tile_inside(leaf, placed, node.variable) for leaf in below}
             sizes = sorted(set(tiles.values()))
             if len(sizes) > 1:
                 one, other = (next(name for name, size in tiles.items() if size == s) for s in (sizes[0], sizes[-1]))
@@ -234,10 +235,11 @@ def _spread_alike(placed: Placed, hold: Hold, tensor: str, users: list[Leaf]) ->
     for other in others:
         if layouts[other] != layouts[first]:
             yield Problem(
-                f"{hold.memory} holds {tensor} where {first} and {other} use it, but they lay it out differently: "
+                f"{hold.memory} holds {tensor} for {first} and {other}, which lay it out differently: "
                 f"{_laid(layouts[first])} against {_laid(layouts[other])}",
-                f"give both the same spatial loops over the ranks of {tensor}, or hold it in a memory above", placed.place,
-            )  # fmt: skip
+                f"give both the same spatial loops over the ranks of {tensor}, or hold it in a memory above",
+                placed.place,
+            )
             return
 
 
@@ -258,39 +260,62 @@ def _layout(leaf: Leaf, memory: str, tensor: str) -> Layout:
 
 
 def _laid(layout: Layout) -> str:
-    return ", ".join(f"{variable} in {size} on {fanout}.{axis}" for fanout, axis, variable, size in layout) or "on one instance"
+    laid = (f"{variable} in {size} on {fanout}.{axis}" for fanout, axis, variable, size in layout)
+    return ", ".join(laid) or "on one instance"
 
 
 def _homes(residence: Residence) -> Iterator[Problem]:
     """Every tensor has a home, and that of inputs and outputs stands above all loops."""
-    tensor, home = residence.tensor, residence.home
+    yield from _forwards(residence)
     if residence.in_registers:
-        for leaf in residence.program.leaves.values():
-            node = leaf.forwarded(tensor)
-            for producer in residence.producers:
-                if node is not None and all(node != other for other in placed_on(producer.way)):
-                    hint = f"move it up, so that {producer.name} stands below it too"
-                    yield Problem(f"`{node.node}` does not reach {producer.name}, which makes {tensor}", hint, node.place)
         return
-    outermost = residence.program.architecture.memories()[0].name
-    users = residence.users
+    tensor, home = residence.tensor, residence.home
     if home is None:
-        names = ", ".join(leaf.name for leaf in users)
-        what = "input" if residence.is_input else "output" if residence.is_output else "intermediate"
-        where = f"{outermost} holds {tensor}` above all loops" if what != "intermediate" else f"MEMORY holds {tensor}` above them"
-        why = f" above its loop over '{residence.generation}'" if residence.generation and what == "intermediate" else ""
-        more = f", or `forward {tensor}`" if what == "intermediate" else ""
-        yield Problem(f"no memory holds the {what} {tensor} for all of {names}{why}", f"add `{where}{more}")
-        return
-    if residence.is_input or residence.is_output:
-        for leaf in users:
+        yield _homeless(residence)
+    elif residence.is_input or residence.is_output:
+        outermost = residence.program.architecture.memories()[0].name
+        for leaf in residence.users:
             above = [placed for placed in _before(leaf.way, home) if isinstance(placed.node, Loop | Spatial)]
             if above:
-                yield Problem(
-                    f"the outermost holder of {tensor} stands inside `{above[0].node}`: nothing fills it",
-                    f"hold {tensor} in {outermost} above all loops", home.place,
-                )  # fmt: skip
+                why = f"the outermost holder of {tensor} stands inside `{above[0].node}`: nothing fills it"
+                yield Problem(why, f"hold {tensor} in {outermost} above all loops", home.place)
                 return
+
+
+def _forwards(residence: Residence) -> Iterator[Problem]:
+    """A result goes from its producer to who reads it below one node."""
+    tensor = residence.tensor
+    nodes = dict.fromkeys(leaf.forwarded(tensor) for leaf in residence.program.leaves.values())
+    for node in nodes:
+        if node is None:
+            continue
+        if residence.is_input:
+            hint = f"hold {tensor} in a memory instead"
+            what = f"`{node.node}`: {tensor} is an input, no Einsum has it in its result register"
+            yield Problem(what, hint, node.place)
+        for producer in residence.producers:
+            if node not in producer.nodes:
+                hint = f"move it up, so that {producer.name} stands below it too"
+                yield Problem(f"`{node.node}` does not reach {producer.name}, which makes {tensor}", hint, node.place)
+
+
+def _homeless(residence: Residence) -> Problem:
+    """What a tensor without a home lacks."""
+    tensor = residence.tensor
+    users = residence.users
+    names = " and ".join(leaf.name for leaf in users)
+    if residence.is_input or residence.is_output:
+        outermost = residence.program.architecture.memories()[0].name
+        what = "input" if residence.is_input else "output"
+        why, hint = "", f"add `{outermost} holds {tensor}` above all loops"
+    else:
+        what = "intermediate"
+        why = f" above its loop over '{residence.generation}'" if residence.generation else ""
+        hint = f"add `MEMORY holds {tensor}` above them, or `forward {tensor}`"
+    shared = users[0].way
+    for leaf in users[1:]:
+        shared = common(shared, leaf.way)
+    return Problem(f"no memory holds the {what} {tensor} for all of {names}{why}", hint, shared[-1].place)
 
 
 def _before(way: Way, placed: Placed) -> Iterator[Placed]:
@@ -309,12 +334,11 @@ def _dependence(program: Program, read: Read, residences: Sequence[Residence]) -
     shared = common(producer.way, consumer.way)
     state = program.flow.states.get(read.tensor)
     if state is not None and producer is not consumer:
-        own = [leaf for leaf in (producer, consumer) if _own_loop(leaf, state.variable, shared)]
+        own = [leaf.name for leaf in (producer, consumer) if _own_loop(leaf, state.variable, shared)]
         if len(own) == 2:
-            yield Problem(
-                f"{read.tensor} is a recurrence over '{state.variable}', but {producer.name} and {consumer.name} each loop over it",
-                f"share one loop over '{state.variable}' between them", consumer.branch.place,
-            )  # fmt: skip
+            why = f"{read.tensor} is a recurrence over '{state.variable}', but {' and '.join(own)} each loop over it"
+            hint = f"share one loop over '{state.variable}' between them"
+            yield Problem(why, hint, consumer.branch.place)
             return
     for branch in shared if producer is not consumer else ():
         for placed in branch.loops() if not branch.is_leaf else ():
@@ -344,25 +368,27 @@ def _shared_loop(
         dims = [i for i, dim in enumerate(output.dims) if dim == ((x, 1),)]
         if x not in output.variables:
             yield Problem(
-                f"{consumer.name} needs {read.tensor} finished, but both run below `{node}`, over which {producer.name} reduces: "
-                f"{read.tensor} is there in parts only",
-                f"take {producer.name} and {consumer.name} out of a shared loop over '{x}'", placed.place,
-            )  # fmt: skip
+                f"{consumer.name} needs {read.tensor} finished, but both run below `{node}`, over which "
+                f"{producer.name} reduces: {read.tensor} is there in parts only",
+                f"take {producer.name} and {consumer.name} out of a shared loop over '{x}'",
+                placed.place,
+            )
         elif not any(access.dims[i] == ((x, 1),) for i in dims):
             yield Problem(
-                f"{consumer.name} needs more of {read.tensor} than what {producer.name} has made in an iteration of `{node}`",
-                f"a shared loop over '{x}' needs {read.tensor} to be indexed by '{x}' alone in both", placed.place,
-            )  # fmt: skip
+                f"{consumer.name} needs more of {read.tensor} than {producer.name} makes in an iteration of `{node}`",
+                f"a shared loop over '{x}' needs {read.tensor} to be indexed by '{x}' alone in both",
+                placed.place,
+            )
         return
     for residence in residences:  # one of them runs once per traversal: the tensor outlives the loop
-        if residence.tensor != read.tensor or residence.home is None or residence.in_registers:
-            continue
-        if any(placed == other for other in _before(producer.way, residence.home)):
+        home = residence.home
+        if residence.tensor == read.tensor and home is not None and placed in _before(producer.way, home):
             who = producer.name if made else consumer.name
             yield Problem(
-                f"{read.tensor} must outlive `{node}`, which only {who} iterates, but its hold `{residence.home.node}` stands inside it",
-                f"hold {read.tensor} above `{node}`", residence.home.place,
-            )  # fmt: skip
+                f"{read.tensor} must outlive `{node}`, which only {who} iterates, but `{home.node}` stands inside it",
+                f"hold {read.tensor} above `{node}`",
+                home.place,
+            )
             return
 
 
@@ -374,12 +400,11 @@ def _order(program: Program, read: Read, producer: Leaf, consumer: Leaf, shared:
     group = shared[-1]
     if comes_later(producer.way, consumer.way, same) or distance(program, read, group) >= 1:
         return
-    slots = math.prod(
-        bound(placed) for branch in shared for placed in branch.nodes if isinstance(placed.node, Loop)
-    )
-    if slots == 1:
+    loops = (placed for branch in shared for placed in branch.nodes if isinstance(placed.node, Loop))
+    if math.prod(map(bound, loops)) == 1:
         yield Problem(
-            f"{consumer.name} is listed before {producer.name}, whose {read.tensor} it reads, and there is no earlier slot of the "
-            f"`{group.schedule}` schedule on which it could work",
-            f"list {producer.name} first, or share a loop above the schedule", consumer.branch.place,
-        )  # fmt: skip
+            f"{consumer.name} is listed before {producer.name}, whose {read.tensor} it reads, and there is no earlier "
+            f"slot of `{group.schedule}` on which it could work",
+            f"list {producer.name} first, or share a loop above the schedule",
+            consumer.branch.place,
+        )

@@ -113,8 +113,9 @@ class Residence:
         if self.is_input or any(placed not in self.holds(leaf) for leaf in self.producers):
             return True
         return self._inside_generations(placed) and any(
-            read.tensor == self.tensor and read.distance > 0 and placed in self.holds(self.program.leaves[read.consumer])
+            read.distance > 0 and placed in self.holds(self.program.leaves[read.consumer])
             for read in self.program.flow.reads
+            if read.tensor == self.tensor
         )
 
     def drains(self, placed: Placed) -> bool:

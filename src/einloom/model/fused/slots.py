@@ -1,8 +1,8 @@
 """Slots of a schedule: the iterations of the loops in time above it, in classes that take the same cycles.
 
-Along each rank a tile is the first, the last (perhaps clipped), or one between. An Einsum that does not iterate a shared
-loop is at work in its last iteration, or in its first where it feeds the others; in every class the cycles of an Einsum
-are an integer, so a schedule that waits at barriers is summed exactly.
+Along each rank a tile is the first, the last (perhaps clipped), or one between. An Einsum that does not iterate a
+shared loop is at work in its last iteration, or in its first where it feeds the others; in every class the cycles of an
+Einsum are an integer, so a schedule that waits at barriers is summed exactly.
 """
 
 from __future__ import annotations
