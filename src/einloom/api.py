@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from einloom.arch.tree import Architecture
 from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Problem, SpecError
-from einloom.mapper import Mapped, Mapper, combined_front, has_auto, least_product, proven
+from einloom.mapper import Mapped, Mapper, combined_front, has_auto, least_product, least_sum, proven
 from einloom.mapper.found import Objective, split_objective
+from einloom.mapper.fusion import map_cascade
 from einloom.mapper.tree_bounds import fill_tree
 from einloom.mapper.tree_result import TreeResult
-from einloom.mapper.whole import Result
+from einloom.mapper.whole import Result, Run
 from einloom.mappings import Nest, Nodes, resolved
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.fused import Fused, evaluate_tree
@@ -135,8 +136,9 @@ class Design:
         deadline_s: float | None = None,
         reuse: bool = True,
         progress: Callable[[str, int, int], None] | None = None,
+        fusion: bool = True,
     ) -> Evaluation | Front:
-        """The best mapping of every Einsum; a nest that the design gives is kept, its ``auto`` bounds filled in.
+        """The best mapping of every cascade; what the design gives is kept, its ``auto`` bounds filled in.
 
         Args:
             objective: ``"energy"``, ``"latency"``, ``"edp"`` (of the whole design: the product of its totals);
@@ -145,30 +147,55 @@ class Design:
             deadline_s: Time for each Einsum; past it the best mapping found is given with its proven gap.
             reuse: Map equal Einsums once, and find again what was found before, by whatever process.
             progress: Told (Einsum, number done, number in all).
+            fusion: Look for fused trees too; without, Einsums run one after the other.
 
         Raises:
             MappingError: No legal mapping, with the reason and its place; or no such objective.
         """
-        todo = [entry for entry in self.einsums() if not self._in_tree(entry[1])]
-        fronts = objective == "edp" and len(todo) + len(list(self._trees())) > 1  # the best product of totals is not the sum of best products
+        runs = len(list(self.einsums()))
+        fronts = objective == "edp" and runs > 1  # the best product of totals is not the sum of best products
         asked = "pareto" if fronts else objective
         mapper = Mapper(self.architecture, asked, perfect=bounds == "perfect", deadline_s=deadline_s, reuse=reuse)
-        mapped: dict[str, tuple[Result, ...]] = {}
         base, memory = split_objective(objective)
-        for part, cascade in self._trees():
-            mapped[part] = self._filled_tree(part, cascade, *split_objective(asked))
-        for done, (key, cascade, einsum) in enumerate(todo):
-            if progress:
-                progress(key, done, len(todo))
-            mapped[key] = self._mapped(mapper, key, cascade, einsum).results
+        told = 0
+        mapped: list[Run] = []
+        for cascade, entries in self._by_cascade():
+            part = cascade.name if len(self.workload.cascades) > 1 else ""
+            if self._in_tree(cascade):
+                mapped.append(({part: self._filled_tree(part, cascade, *split_objective(asked))},))
+                told += len(entries)
+                continue
+            found: dict[str, tuple[Result, ...]] = {}
+            for key, einsum in entries:
+                if progress:
+                    progress(key, told, runs)
+                found[key] = self._mapped(mapper, key, cascade, einsum).results
+                told += 1
+            trees = self._fused(cascade, found, asked, deadline_s) if fusion else ()
+            mapped.append((found, {part: trees}) if trees else (found,))
         if base == "pareto":
             points = (self._total(chosen, mapped, base) for chosen in combined_front(mapped, memory))
             return Front(tuple(points), memory)
-        chosen = least_product(mapped) if fronts else {key: results[0] for key, results in mapped.items()}
-        return self._total(chosen, mapped, base)
+        return self._total(least_product(mapped) if fronts else least_sum(mapped, base), mapped, base)
+
+    def _by_cascade(self) -> Iterator[tuple[Cascade, list[tuple[str, SizedEinsum]]]]:
+        """Each cascade with its Einsums by key."""
+        for cascade in self.workload.cascades:
+            yield cascade, [(key, einsum) for key, owner, einsum in self.einsums() if owner is cascade]
+
+    def _fused(
+        self, cascade: Cascade, found: Mapping[str, Sequence[Result]], objective: str, deadline_s: float | None
+    ) -> tuple[TreeResult, ...]:
+        """The best fused trees of a cascade of which no nest is given."""
+        plan = self.loaded.mapping
+        if len(found) < 2 or (plan is not None and any(key in plan.nests for key in found)):
+            return ()
+        alone = {key.rpartition(".")[2]: results for key, results in found.items()}
+        base, memory = split_objective(objective)
+        return map_cascade(cascade, self.architecture, base, lambda einsum: alone[einsum.name], deadline_s, memory)
 
     def _total(
-        self, chosen: Mapping[str, Result], mapped: Mapping[str, Sequence[Result]], objective: Objective
+        self, chosen: Mapping[str, Result], mapped: Sequence[Run], objective: Objective
     ) -> Evaluation:
         """Totals of one choice among ``mapped``, with what is proven of it."""
         results = {key: result for key, result in chosen.items() if isinstance(result, EinsumResult)}
@@ -179,7 +206,8 @@ class Design:
                 results |= {f"{part}.{name}" if part else name: e for name, e in tree.fused.einsums.items()}
         ordered = {key: results[key] for key, _, _ in self.einsums()}
         whole = total(self.name, self.architecture, self.workload.repeat, ordered, streamed)
-        found = proven(chosen, mapped, objective)
+        every = {key: results for run in mapped for found in run for key, results in found.items()}
+        found = proven(chosen, {key: every[key] for key in chosen}, objective)
         return replace(whole, proof=found.proof, gap=found.gap, space=found.space)
 
     def _mapped(self, mapper: Mapper, key: str, cascade: Cascade, einsum: SizedEinsum) -> Mapped:

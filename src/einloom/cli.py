@@ -105,20 +105,24 @@ def evaluate(design: str, mapping: str | None, settings: Settings, as_json: bool
 )  # fmt: skip
 @click.option("--bounds", type=click.Choice(["clipped", "perfect"]), default="clipped", show_default=True)
 @click.option("--deadline", metavar="TIME", help="Time for each Einsum, e.g. 10s; past it: the best found and its gap.")
+@click.option("--fusion/--no-fusion", default=True, show_default=True, help="Look for fused trees of a cascade too.")
 @click.option("--no-cache", is_flag=True, help="Search for every Einsum, also where its best mapping is known.")
 @set_option
 @json_option
 def map_(
-    design: str, objective: str, bounds: Any, deadline: str | None, no_cache: bool, settings: Settings, as_json: bool
-) -> None:
-    """Find the best mapping of DESIGN, Einsum by Einsum."""
+    design: str, objective: str, bounds: Any, deadline: str | None, fusion: bool, no_cache: bool, settings: Settings,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Find the best mapping of DESIGN: of every Einsum, and of the cascade as a whole."""
     from einloom.api import load
 
     seconds = None if deadline is None else _seconds(deadline)
     loaded = load(design, set=_settings(settings))
     with _mapping_progress(shown=not as_json and sys.stderr.isatty()) as progress:
         result = _interruptible(
-            lambda: loaded.map(objective, bounds, deadline_s=seconds, reuse=not no_cache, progress=progress)
+            lambda: loaded.map(
+                objective, bounds, deadline_s=seconds, reuse=not no_cache, progress=progress, fusion=fusion
+            )
         )
     _show(result.to_dict(), as_json)
 

@@ -7,6 +7,6 @@ and maps equal ones once.
 from einloom.mapper.found import OBJECTIVES
 from einloom.mapper.mapper import Mapped, Mapper
 from einloom.mapper.partial import has_auto
-from einloom.mapper.whole import combined_front, least_product, proven
+from einloom.mapper.whole import combined_front, least_product, least_sum, proven
 
-__all__ = ["OBJECTIVES", "Mapped", "Mapper", "combined_front", "has_auto", "least_product", "proven"]
+__all__ = ["OBJECTIVES", "Mapped", "Mapper", "combined_front", "has_auto", "least_product", "least_sum", "proven"]

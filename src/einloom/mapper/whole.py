@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from einloom.mapper.found import Objective
+from einloom.mapper.found import Objective, key_of
 from einloom.mapper.fronts import nondominated
 from einloom.mapper.tree_result import TreeResult
 from einloom.model.result import EinsumResult
@@ -17,6 +17,8 @@ from einloom.model.result import EinsumResult
 Result = EinsumResult | TreeResult
 Results = Mapping[str, Sequence[Result]]
 """Found for each Einsum, or each cascade on a fused tree, by name: the best mapping, or a front."""
+Run = Sequence[Results]
+"""One cascade: Einsum by Einsum, or on a fused tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,27 @@ class _Choice:
     chosen: Mapping[str, Result]
 
 
-def combined_front(fronts: Results, memory: str | None = None) -> list[Mapping[str, Result]]:
+def combined_front(runs: Results | Sequence[Run], memory: str | None = None) -> list[Mapping[str, Result]]:
     """One result an Einsum, so that no other choice has both fewer total cycles and less total energy.
 
     Args:
+        runs: Results of every Einsum; or cascades that run one after the other, each with its alternatives.
         memory: Whose largest occupancy is a third total; None: there are two.
     """
     choices = [_Choice(0.0, 0.0, 0.0, {})]
-    for key, results in fronts.items():
-        joined = [_joined(choice, key, result, memory) for choice in choices for result in results]
-        choices = nondominated(joined, lambda choice: (choice.cycles, choice.energy_pj, choice.occupancy))
+    for run in [(runs,)] if isinstance(runs, Mapping) else runs:
+        joined: list[_Choice] = []
+        for alternative in run:
+            some = choices
+            for key, results in alternative.items():
+                some = _front([_joined(choice, key, result, memory) for choice in some for result in results])
+            joined += some
+        choices = _front(joined)
     return [choice.chosen for choice in choices]
+
+
+def _front(choices: list[_Choice]) -> list[_Choice]:
+    return nondominated(choices, lambda choice: (choice.cycles, choice.energy_pj, choice.occupancy))
 
 
 def _joined(choice: _Choice, key: str, result: Result, memory: str | None) -> _Choice:
@@ -61,7 +73,7 @@ def _joined(choice: _Choice, key: str, result: Result, memory: str | None) -> _C
     )
 
 
-def least_product(fronts: Results) -> Mapping[str, Result]:
+def least_product(fronts: Results | Sequence[Run]) -> Mapping[str, Result]:
     """One result an Einsum with the least product of total cycles and total energy; of equal ones least energy."""
 
     def key(chosen: Mapping[str, Result]) -> tuple[float, float]:
@@ -69,6 +81,19 @@ def least_product(fronts: Results) -> Mapping[str, Result]:
         return energy * sum(r.cycles * r.repeat for r in chosen.values()), energy
 
     return min(combined_front(fronts), key=key)
+
+
+def least_sum(runs: Sequence[Run], objective: Objective) -> Mapping[str, Result]:
+    """The first result of every Einsum, of the alternatives of each cascade the best in a quantity that adds up."""
+    chosen: dict[str, Result] = {}
+    for run in runs:
+        firsts: list[dict[str, Result]] = [{key: results[0] for key, results in found.items()} for found in run]
+        chosen |= min(firsts, key=lambda first: key_of(objective, _energy(first), _cycles(first)))
+    return chosen
+
+
+def _cycles(chosen: Mapping[str, Result]) -> float:
+    return float(sum(r.cycles * r.repeat for r in chosen.values()))
 
 
 def proven(chosen: Mapping[str, Result], mapped: Results, objective: Objective) -> Proven:

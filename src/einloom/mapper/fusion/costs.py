@@ -46,6 +46,12 @@ class Costs:
         memories = (self.machine.outer, self.machine.buffer)
         return tuple((memory, *port) for memory in memories for port in ports(memory))
 
+    @cached_property
+    def leakage_pj(self) -> float:
+        """Static energy of a cycle, pJ."""
+        architecture = self.machine.architecture
+        return architecture.leakage_w() / architecture.clock_hz * 1e12
+
     @property
     def width(self) -> int:
         """Length of a cost vector."""
@@ -129,8 +135,10 @@ class Costs:
 
     def rows(
         self, nests: Nests, part: Part, resident: frozenset[str], bypassing: frozenset[str]
-    ) -> Iterator[tuple[Options, Floats]]:
-        """Cost vectors of every option. Shape ``(candidates, options, vector)``; what is not legal costs infinity.
+    ) -> Iterator[tuple[Options, Floats, Floats]]:
+        """Cost vectors of every option, and bits of its registers. What is not legal costs infinity.
+
+        Shapes ``(candidates, options, vector)`` and ``(candidates, options)``.
 
         Args:
             bypassing: Boundary tensors that the buffer does not hold.
@@ -138,7 +146,7 @@ class Costs:
         tiles, stays = self.moving(nests, part)
         for options in self.interior(part, resident).options:
             rows = rows_of(options, tiles, stays, resident)
-            yield options, self._vector(rows, part, resident, bypassing)
+            yield options, self._vector(rows, part, resident, bypassing), rows.registers
 
     def moving(self, nests: Nests, part: Part) -> tuple[Floats, list[Floats]]:
         """The tile of a slot and how often the whole tile of each operand changes, for every candidate."""
@@ -182,10 +190,11 @@ class Costs:
         return ((reads if "reads" in ways else 0.0) + (writes if "writes" in ways else 0.0)) * width
 
     def least(
-        self, nests: Nests, part: Part, residents: Sequence[frozenset[str]], outs: Sequence[frozenset[str]],
-        entries: Sequence[int],
+        self, nests: Nests, part: Part, free: frozenset[str], outs: Sequence[frozenset[str]], entries: Sequence[int],
     ) -> Mapping[frozenset[str], Floats]:  # fmt: skip
         """The least of some entries over all options, for each set of operands that bypass the buffer; of others 0.
+
+        Words of ``free`` tensors cost nothing.
 
         Candidates with the same tile and the same changes are costed once, in blocks that stay in the cache.
         """
@@ -193,19 +202,18 @@ class Costs:
         keys, back = np.unique(np.column_stack([tiles, *stays]), axis=0, return_inverse=True)
         ranks = tiles.shape[1]
         found = {out: np.full((len(keys), self.width), np.inf) for out in outs}
-        for resident in residents:
-            for options in self.interior(part, resident).options:
-                block = max(1, BLOCK // len(options.layouts))
-                for start in range(0, len(keys), block):
-                    some = slice(start, start + block)
-                    mine = [keys[some, ranks + i] for i in range(len(stays))]
-                    rows = rows_of(options, keys[some, :ranks], mine, resident)
-                    wrong = np.where(rows.valid, 0.0, np.inf)
-                    for entry in entries:
-                        parts = self._entry(rows, part, resident, entry)
-                        for out in outs:
-                            least = (_chosen(parts, part, out) + wrong).min(axis=1)
-                            found[out][some, entry] = np.minimum(found[out][some, entry], least)
+        for options in self.interior(part, frozenset()).options:
+            block = max(1, BLOCK // len(options.layouts))
+            for start in range(0, len(keys), block):
+                some = slice(start, start + block)
+                mine = [keys[some, ranks + i] for i in range(len(stays))]
+                rows = rows_of(options, keys[some, :ranks], mine, frozenset())
+                wrong = np.where(rows.valid, 0.0, np.inf)
+                for entry in entries:
+                    parts = self._entry(rows, part, free, entry)
+                    for out in outs:
+                        least = (_chosen(parts, part, out) + wrong).min(axis=1)
+                        found[out][some, entry] = np.minimum(found[out][some, entry], least)
         for vector in found.values():
             vector[:, [e for e in range(self.width) if e not in entries]] = 0.0
         return {out: vector[back.ravel()] for out, vector in found.items()}

@@ -7,7 +7,7 @@ shapes, the group is not fused.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -179,7 +179,21 @@ class Group:
         for part in self.parts:
             for var in part.extents:
                 counts[var] = counts.get(var, 0) + 1
-        return tuple(var for var, count in counts.items() if count > 1 and all(self._streams(r, var) for r in self.reads))
+        return tuple(
+            var for var, count in counts.items()
+            if count > 1 and all(self._streams(read, var) for read in self.reads) and not self._torn(var)
+        )  # fmt: skip
+
+    def _torn(self, variable: str) -> bool:
+        """Whether an Einsum without a rank waits for the end of a loop over it, and is waited for inside that loop."""
+        names = {part.name for part in self.parts if variable not in part.extents}
+        late = {r.consumer for r in self.reads if r.producer not in names and r.consumer in names and not r.distance}
+        while True:
+            more = {r.consumer for r in self.reads if r.producer in late and r.consumer in names and not r.distance} - late
+            if not more:
+                break
+            late |= more
+        return any(r.producer in late and r.consumer not in names and not r.distance for r in self.reads)
 
     def _streams(self, read: Read, variable: str) -> bool:
         by_name = {part.name: part for part in self.parts}
@@ -208,21 +222,3 @@ class Group:
     def size(self, part: Part, index: int) -> int:
         """Elements of one generation of an operand."""
         return math.prod(part.extents[v] for v in part.operands[index].variables)
-
-    def first(self, part: Part, variable: str) -> bool:
-        """Whether an Einsum that does not iterate a shared loop feeds one that does."""
-        reach = {part.name}
-        changed = True
-        while changed:
-            more = {r.consumer for r in self.reads if r.producer in reach and r.distance == 0} - reach
-            reach |= more
-            changed = bool(more)
-        return any(p.name in reach and variable in p.extents for p in self.parts)
-
-
-def groups(flow: Dataflow, parts: Sequence[Part | None], first: int, last: int) -> Group | None:
-    """The Einsums ``first .. last`` as a group; None where one of them cannot be in any."""
-    chosen = parts[first : last + 1]
-    if any(part is None for part in chosen):
-        return None
-    return Group(flow, tuple(part for part in chosen if part is not None))

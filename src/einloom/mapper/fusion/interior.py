@@ -98,12 +98,14 @@ def options_of(part: Part, unit: Unit, rules: EinsumRules, resident: frozenset[s
     for length in range(3 if unit.registers is not None else 1):
         for sequence in itertools.permutations(free, length):
             if wanted <= {names[i] for i in sequence}:
-                yield _options(part, unit, rules, sequence)
+                yield _options(part, unit, rules, sequence, resident)
 
 
-def _options(part: Part, unit: Unit, rules: EinsumRules, sequence: tuple[int, ...]) -> Options:
+def _options(
+    part: Part, unit: Unit, rules: EinsumRules, sequence: tuple[int, ...], resident: frozenset[str]
+) -> Options:
     ranks = tuple(part.extents)
-    spreads = list(_layouts(part, unit, rules))
+    spreads = list(_layouts(part, unit, rules, resident))
     rows = [[_product(layout, rank) for rank in ranks] for layout in spreads]
     spread = np.array(rows, dtype=float).reshape(len(spreads), len(ranks))
     bare = Options(part, unit, sequence, spread, np.ones_like(spread), tuple(spreads))
@@ -126,20 +128,25 @@ def _product(layout: Layout, rank: str) -> int:
     return math.prod(count for _, variable, count in layout if variable == rank)
 
 
-def _layouts(part: Part, unit: Unit, rules: EinsumRules) -> Iterator[Layout]:
-    """One rank an axis, any divisor of it that fits; of layouts with the same product along every rank the first."""
+def _layouts(part: Part, unit: Unit, rules: EinsumRules, resident: frozenset[str]) -> Iterator[Layout]:
+    """One rank an axis, any divisor of it that fits; of layouts with the same product along every rank the first.
+
+    An Einsum that uses a resident is laid out over ranks of that tensor only, and just as its other users.
+    """
+    shared = [operand.variables for operand in part.operands if operand.tensor in resident]
+    ranks = [rank for rank in part.extents if rank not in part.generations and all(rank in vars_ for vars_ in shared)]
     choices: list[list[tuple[str, str, int] | None]] = []
     for axis, size in unit.axes.items():
         assert unit.fanout is not None
         mine: list[tuple[str, str, int] | None] = [None]
-        for rank, extent in part.extents.items():
-            if rank not in part.generations and rules.axis_allows(unit.fanout.name, axis, rank):
-                mine += [(axis, rank, d) for d in divisors(extent) if 1 < d <= size]
+        for rank in ranks:
+            if rules.axis_allows(unit.fanout.name, axis, rank):
+                mine += [(axis, rank, d) for d in divisors(part.extents[rank]) if 1 < d <= size]
         choices.append(mine)
-    seen = set()
+    seen: set[object] = set()
     for chosen in itertools.product(*choices):
         layout = tuple(entry for entry in chosen if entry is not None)
-        key = tuple(_product(layout, rank) for rank in part.extents)
+        key = layout if shared else tuple(_product(layout, rank) for rank in part.extents)
         if key not in seen:
             seen.add(key)
             yield layout
@@ -183,6 +190,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
     points = float(part.points)
     words, returns = [], []
     held_bits: Floats = np.zeros(valid.shape)
+    resident_bits: Floats = np.zeros(valid.shape)
     pj: Floats = np.full(valid.shape, _compute_pj(part, unit))
     for index, operand in enumerate(part.operands):
         has = options.mask(index)
@@ -194,7 +202,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
             words.append(np.zeros(valid.shape))
             returns.append(np.zeros(valid.shape))
             pj = pj + _register_pj(unit, operand.bits, points, operand.output, touched, None)
-            held_bits = held_bits + _bits(part, unit, operand.tensor, _times(left, np.flatnonzero(has), valid.shape))
+            resident_bits = resident_bits + _bits(part, unit, operand.tensor, _times(left, np.flatnonzero(has), valid.shape))
             continue
         if index not in options.sequence:
             moved = np.broadcast_to(points / join, valid.shape)
@@ -214,7 +222,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
         pj = pj + _register_pj(unit, operand.bits, points, operand.output, touched, each) + _link_pj(unit) * (each + back)
         held_bits = held_bits + _bits(part, unit, operand.tensor, inside)
     if unit.registers is not None:
-        valid = valid & (held_bits <= float(unit.registers.capacity.value))
+        valid = valid & (held_bits + resident_bits <= float(unit.registers.capacity.value))
     busy = np.broadcast_to(_busy(options), valid.shape)
     return Rows(tuple(words), tuple(returns), pj, busy, valid, held_bits)
 

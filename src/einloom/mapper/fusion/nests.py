@@ -18,8 +18,10 @@ from einloom.mapper.fusion.group import Group, Part
 from einloom.mapper.space import divisors
 
 Floats = npt.NDArray[np.float64]
-MAX_LOOPS = 3
-"""Shared loops over ranks that can be blocked, beside those over batch ranks."""
+FEW = 3
+"""Ranks up to which, where so many can be blocked, as many loops are shared over them (beside those over batch ranks)."""
+MANY = 2
+"""Loops that are shared where more ranks can be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ def nests_of(group: Group) -> Iterator[Nests]:
 
 def _shapes(blocked: tuple[str, ...], states: list[str]) -> Iterator[tuple[str, ...]]:
     """Sequences without equal neighbours, shortest first; a rank of generations stands in each, once."""
-    most = max(MAX_LOOPS, len(states))
+    most = max(FEW if len(blocked) <= FEW else MANY, len(states))
     for length in range(most + 1):
         for shape in itertools.product(blocked, repeat=length):
             neighbours = any(a == b for a, b in itertools.pairwise(shape))

@@ -7,11 +7,10 @@ found from the left, group by group (a front of sums, where a product or a front
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from einloom.arch.tree import Architecture
-from einloom.errors import MappingError
 from einloom.mapper.found import Objective, key_of
 from einloom.mapper.fronts import nondominated
 from einloom.mapper.fusion.costs import Costs
@@ -42,7 +41,7 @@ class Piece:
         energy_pj, cycles: What it costs.
         nodes: Its list in the tree.
         label: The Einsum, or a name for the group.
-        least: Of the objective, which nothing in its place can beat.
+        fused: Whether it is a group.
     """
 
     energy_pj: float
@@ -75,7 +74,6 @@ class _Partition:
     complete: bool = True
     candidates: int = 0
     solved: int = 0
-    known: dict[object, list[Piece]] = field(default_factory=dict)
 
     def sums(self, alone: Alone) -> list[_Sum]:
         """The best ways to run the whole cascade with at least one group."""
@@ -84,7 +82,6 @@ class _Partition:
         recurrent = self._recurrent()
         single = [[] if e.name in recurrent else self._alone(alone(e)) for e in einsums]
         best: list[list[_Sum]] = [[_Sum(0.0, 0.0, ())]]
-        span: dict[tuple[int, int], float] = {}
         for end in range(1, len(einsums) + 1):
             found = [total.plus(piece) for total in best[end - 1] for piece in single[end - 1]]
             for start in range(end - 2, -1, -1):
@@ -98,7 +95,6 @@ class _Partition:
                 pieces = self._group(group, limit)
                 found += [total.plus(piece) for total in best[start] for piece in pieces]
             best.append(self._best(found))
-        span.clear()
         return best[-1]
 
     def _limit(self, before: list[_Sum], found: list[_Sum]) -> float:
@@ -149,19 +145,21 @@ class _Partition:
 
 
 def map_cascade(
-    cascade: Cascade, architecture: Architecture, objective: Objective, alone: Alone, deadline_s: float | None = None
-) -> tuple[TreeResult, ...]:
+    cascade: Cascade, architecture: Architecture, objective: Objective, alone: Alone, deadline_s: float | None = None,
+    memory: str | None = None,
+) -> tuple[TreeResult, ...]:  # fmt: skip
     """The best fused trees of a cascade; empty where the machine or the cascade allows no fusion.
 
     Args:
         alone: What the Einsums cost one by one.
         deadline_s: Past it groups are left with the best found so far, and the result with its gap.
+        memory: Whose occupancy is the third objective of a front.
 
     Raises:
         MappingError: A single Einsum has no mapping.
     """
     machine = machine_of(architecture)
-    if isinstance(machine, str) or len(cascade.einsums) < 2:
+    if isinstance(machine, str):
         return ()
     flow = dataflow(cascade)
     deadline = None if deadline_s is None else time.monotonic() + deadline_s
@@ -170,7 +168,8 @@ def map_cascade(
     results = [_result(cascade, flow, machine, partition, objective, s) for s in sums]
     if objective in ("energy", "latency", "edp") and results:
         return (min(results, key=lambda r: key_of(objective, r.energy_pj, float(r.cycles))),)
-    return tuple(nondominated(results, lambda r: (float(r.cycles), r.energy_pj, 0.0)))
+    held = (lambda r: r.occupancy(memory)) if memory is not None else (lambda _: 0.0)
+    return tuple(nondominated(results, lambda r: (float(r.cycles), r.energy_pj, held(r))))
 
 
 def _result(
@@ -210,6 +209,3 @@ def _leaves(piece: Piece) -> list[Child]:
         return [Child(piece.label, piece.nodes)]
     groups = [node for node in walk(piece.nodes) if isinstance(node, ScheduleNode)]
     return [child for group in groups for child in group.children if isinstance(child.nodes[-1], Bind)]
-
-
-__all__ = ["Mapping", "MappingError", "map_cascade"]

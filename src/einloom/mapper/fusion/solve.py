@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from einloom.mapper.found import Objective, key_of
-from einloom.mapper.fusion.costs import BUSY, ENERGY, Costs, alone
+from einloom.mapper.fusion.costs import BUSY, ENERGY, Costs
 from einloom.mapper.fusion.group import Part
-from einloom.mapper.fusion.interior import Options
 from einloom.mapper.fusion.nests import Nests, nests_of
+from einloom.mapper.fusion.slot import SLACK, Place, Slot, Solution, internal_bits, may_reside, schedules_of
 from einloom.mappings.nodes import Schedule
 
 Floats = npt.NDArray[np.float64]
@@ -30,43 +30,6 @@ MAX_TOGETHER = 5
 """Boundary tensors up to which every choice of those in the buffer is bounded by itself."""
 MAX_DEPTHS = 256
 """Choices of depths of all tensors in the buffer, up to which a bound keeps to its capacity."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One option of one Einsum."""
-
-    part: Part
-    options: Options
-    row: int
-
-
-@dataclass(frozen=True)
-class Solution:
-    """One way to run a group.
-
-    Attributes:
-        energy_pj, cycles: Without what filling the overlap costs; leakage included.
-        nests, candidate: Its shared loops.
-        depths: Loops above the hold of each tensor in the buffer.
-        resident: Tensors in registers while a slot runs.
-        choices: One for each Einsum, in order.
-        schedule: Of the slot.
-        occupancy: Bits of the buffer.
-    """
-
-    energy_pj: float
-    cycles: float
-    nests: Nests
-    candidate: int
-    depths: tuple[tuple[str, int], ...]
-    resident: frozenset[str]
-    choices: tuple[Choice, ...]
-    schedule: Schedule
-    occupancy: float
-
-    def key(self, objective: Objective) -> tuple[float, ...]:
-        return (*key_of(objective, self.energy_pj, self.cycles), self.occupancy)
 
 
 @dataclass
@@ -88,19 +51,6 @@ class Solved:
 
 
 @dataclass(frozen=True, eq=False)
-class _Place:
-    """A tensor in the buffer below ``depth`` loops: cost of what crosses the outermost memory, bits that it takes."""
-
-    depth: int
-    cost: Floats
-    bits: Floats
-
-    def of(self, candidate: int) -> _Place:
-        one = slice(candidate, candidate + 1)
-        return _Place(self.depth, self.cost[one], self.bits[one])
-
-
-@dataclass(frozen=True, eq=False)
 class _Told:
     """What is known of the candidates of one sequence of loops.
 
@@ -112,7 +62,7 @@ class _Told:
     """
 
     nests: Nests
-    crossing: Mapping[str, list[_Place]]
+    crossing: Mapping[str, list[Place]]
     least: Mapping[str, Mapping[frozenset[str], Floats]]
     inside: Floats
     together: Floats
@@ -165,7 +115,7 @@ class _Search:
         for place in hopeful[np.lexsort((bits[hopeful], _rounded(cycles[hopeful]), _rounded(values[hopeful])))]:
             number = int(np.searchsorted(starts, place, side="right")) - 1
             candidate, value = int(place - starts[number]), float(values[place])
-            if self.objective != "pareto" and value > self._best() * _SLACK:
+            if self.objective != "pareto" and value > self._best() * SLACK:
                 break
             bounded = batches[number]
             if self._beaten(float(bounded.energy[candidate]), float(bounded.cycles[candidate])):
@@ -188,13 +138,13 @@ class _Search:
     def _beaten(self, energy: float, cycles: float) -> bool:
         """Whether nothing within a bound is better than what is found."""
         if self.objective == "pareto":
-            return any(s.energy_pj <= energy * _SLACK and s.cycles <= cycles * _SLACK for s in self.found.front)
+            return any(s.energy_pj <= energy * SLACK and s.cycles <= cycles * SLACK for s in self.found.front)
         if not self.found.front:
             return False
         best = self.found.front[0]
         mine = key_of(self.objective, energy, cycles)
         theirs = key_of(self.objective, best.energy_pj, best.cycles)
-        return mine[0] >= theirs[0] / _SLACK and mine[1] >= theirs[1] / _SLACK
+        return mine[0] >= theirs[0] / SLACK and mine[1] >= theirs[1] / SLACK
 
     def _keep(self, solution: Solution) -> None:
         front = self.found.front
@@ -223,7 +173,7 @@ class _Search:
                 return
             crossing = {t: self._crossings(nests, t) for t in (*must, *may)}
             inside = self._least_internal_bits(nests, "sequential")
-            together = self._least_internal_bits(nests, self._schedules()[-1])
+            together = self._least_internal_bits(nests, schedules_of(self.costs)[-1])
             least = {part.name: self._least(nests, part, may, never) for part in costs.group.parts}
             told = _Told(nests, crossing, least, inside, together)
             alone = [t for t in may if len(costs.group.users[t]) == 1] if len(may) > MAX_TOGETHER else []
@@ -258,20 +208,20 @@ class _Search:
         always = never & mine
         some = [t for t in may if t in mine]
         outs = [always | set(out) for n in range(len(some) + 1) for out in itertools.combinations(some, n)]
-        return self.costs.least(nests, part, [frozenset()], outs, self._entries)
+        return self.costs.least(nests, part, self._free(nests), outs, self._entries)
 
     @property
     def _entries(self) -> range:
         """Entries of cost vectors that bounds look at: loads of ports only where cycles are asked for."""
-        return range(BUSY + 1 if self.objective == "energy" and not self._leakage_pj else self.costs.width)
+        return range(BUSY + 1 if self.objective == "energy" and not self.costs.leakage_pj else self.costs.width)
 
-    def _crossings(self, nests: Nests, tensor: str) -> list[_Place]:
+    def _crossings(self, nests: Nests, tensor: str) -> list[Place]:
         """A tensor in the buffer at every depth; below a loop that it ignores it takes as much and moves no less."""
         variables = self.costs.operand(tensor).variables
         depths = (d for d in range(len(nests.loops) + 1) if d == 0 or nests.loops[d - 1] in variables)
-        return [_Place(d, self.costs.crossing(nests, tensor, d), self.costs.takes(nests, tensor, d)) for d in depths]
+        return [Place(d, self.costs.crossing(nests, tensor, d), self.costs.takes(nests, tensor, d)) for d in depths]
 
-    def _least_crossing(self, tensors: list[list[_Place]], inside: Floats, count: int) -> Floats:
+    def _least_crossing(self, tensors: list[list[Place]], inside: Floats, count: int) -> Floats:
         """The least of each entry for tensors held in the buffer, together within its capacity where they are few."""
         capacity = self._capacity
         total = np.zeros((count, self.costs.width))
@@ -291,13 +241,13 @@ class _Search:
 
     def _least_internal_bits(self, nests: Nests, schedule: Schedule) -> Floats:
         """Bits that intermediates take in the buffer at least, those that registers may hold left out."""
-        homes = {t: self.costs.home(nests, t) for t in self.costs.group.internal}
-        homes = {t: at for t, at in homes.items() if at < len(nests.loops) or not self._may_reside(t)}
-        return np.broadcast_to(self._internal_bits(nests, homes, schedule), (len(nests),))
+        free = self._free(nests)
+        homes = {t: self.costs.home(nests, t) for t in self.costs.group.internal if t not in free}
+        return np.broadcast_to(internal_bits(self.costs, nests, homes, schedule), (len(nests),))
 
-    def _may_reside(self, tensor: str) -> bool:
-        """Whether some unit's registers could hold an intermediate."""
-        return False
+    def _free(self, nests: Nests) -> frozenset[str]:
+        """Intermediates that may stay in registers: in a bound they cost the buffer nothing."""
+        return frozenset(t for t in self.costs.group.internal if may_reside(self.costs, nests, t))
 
     def _both(self, vector: Floats, busy: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Energy and cycles that a candidate cannot go below."""
@@ -315,14 +265,8 @@ class _Search:
         """Units that can execute each Einsum."""
         return [{o.unit.name for o in self.costs.interior(p, frozenset()).options} for p in self.costs.group.parts]
 
-    def _leakage(self, cycles: Floats | float) -> Floats | float:
-        return cycles * self._leakage_pj if self._leakage_pj else 0.0
-
-    @cached_property
-    def _leakage_pj(self) -> float:
-        """Of a cycle."""
-        architecture = self.costs.machine.architecture
-        return architecture.leakage_w() / architecture.clock_hz * 1e12
+    def _leakage(self, cycles: Floats) -> Floats | float:
+        return cycles * self.costs.leakage_pj if self.costs.leakage_pj else 0.0
 
     # -- one candidate
 
@@ -330,11 +274,8 @@ class _Search:
         every = bounded.told.nests
         nests = Nests(every.group, every.loops, every.bounds[candidate : candidate + 1])
         crossing = {t: [place.of(candidate) for place in places] for t, places in bounded.told.crossing.items()}
-        if not bounded.open:
-            yield from self._with(nests, bounded.bypassing, frozenset(), crossing)
-            return
-        for bypassing in self._closed(bounded, candidate):
-            yield from self._with(nests, bypassing, frozenset(), crossing)
+        for bypassing in self._closed(bounded, candidate) if bounded.open else (bounded.bypassing,):
+            yield from Slot(self.costs, nests, bypassing, crossing, self.objective, self._beaten).solutions()
 
     def _closed(self, bounded: _Bounded, candidate: int) -> Iterator[frozenset[str]]:
         """Every choice of open tensors that bypass the buffer, the most promising first, while it may be the best."""
@@ -363,141 +304,8 @@ class _Search:
     def _capacity(self) -> float:
         return float(self.costs.machine.buffer.capacity.value)
 
-    def _with(
-        self, nests: Nests, bypassing: frozenset[str], resident: frozenset[str],
-        crossing: Mapping[str, list[_Place]],
-    ) -> Iterator[Solution]:  # fmt: skip
-        parts = self.costs.group.parts
-        offers = []
-        for part in parts:
-            mine = bypassing & {operand.tensor for operand in part.operands}
-            offers.append(self._offers(nests, part, resident, mine))
-        if all(offers):
-            for schedule in self._schedules():
-                merged = self._merged(offers, schedule)
-                for holding in self._holdings(nests, bypassing, resident, schedule, crossing):
-                    for vector, choices in merged:
-                        yield self._solution(nests, resident, schedule, holding, vector, choices)
-
-    def _schedules(self) -> tuple[Schedule, ...]:
-        return ("sequential",) if len(self.costs.machine.units) == 1 else ("sequential", "pipelined")
-
-    def _offers(
-        self, nests: Nests, part: Part, resident: frozenset[str], bypassing: frozenset[str]
-    ) -> list[tuple[Floats, Choice]]:
-        """The options of an Einsum that no other beats in everything."""
-        found: list[tuple[Floats, Choice]] = []
-        for options, vectors in self.costs.rows(nests, part, resident, bypassing):
-            found += [(vector, Choice(part, options, row)) for row, vector in enumerate(vectors[0]) if vector[0] < np.inf]
-        if self.objective == "energy" and not self._leakage_pj and found:
-            least = min(vector[ENERGY] for vector, _ in found)
-            found = [entry for entry in found if entry[0][ENERGY] <= least * _SLACK]
-        keys = [_unit_key(entry[1]) for entry in found]
-        return [e for name in dict.fromkeys(keys) for e in _pareto([f for f, k in zip(found, keys, strict=True) if k == name])]
-
-    def _merged(
-        self, offers: Sequence[list[tuple[Floats, Choice]]], schedule: Schedule
-    ) -> list[tuple[Floats, tuple[Choice, ...]]]:
-        """Sums over Einsums: energy, loads, then what the schedule composes cycles from."""
-        units = [unit.name for unit in self.costs.machine.units]
-        width = self.costs.width
-        merged: list[tuple[Floats, tuple[Choice, ...]]] = [(np.zeros(width + len(units)), ())]
-        for mine in offers:
-            joined = []
-            for total, choices in merged:
-                for vector, choice in mine:
-                    new = total.copy()
-                    new[ENERGY] += vector[ENERGY]
-                    new[BUSY + 1 : width] += vector[BUSY + 1 :]
-                    longest = float(alone(vector))
-                    if schedule == "sequential":
-                        new[BUSY] += longest
-                    else:
-                        new[BUSY] = max(new[BUSY], longest)
-                        new[width + units.index(choice.options.unit.name)] += vector[BUSY]
-                    joined.append((new, (*choices, choice)))
-            merged = _pareto(joined)
-        return merged
-
-    def _holdings(
-        self, nests: Nests, bypassing: frozenset[str], resident: frozenset[str], schedule: Schedule,
-        crossing: Mapping[str, list[_Place]],
-    ) -> list[tuple[Floats, float, tuple[tuple[str, int], ...]]]:  # fmt: skip
-        """(cost, bits of the buffer, depths) of every choice of depths that fits and is not beaten."""
-        costs = self.costs
-        inside = [t for t in costs.group.internal if t not in resident]
-        if any(not costs.allowed(t) for t in inside):
-            return []
-        fixed = {t: costs.home(nests, t) for t in inside}
-        taken = float(self._internal_bits(nests, fixed, schedule)[0])
-        capacity = self._capacity
-        base = tuple(fixed.items())
-        front: list[tuple[Floats, tuple[float, tuple[tuple[str, int], ...]]]] = []
-        if taken <= capacity:
-            front = [(np.concatenate([np.zeros(costs.width), [taken]]), (taken, base))]
-        for tensor, places in crossing.items():
-            if tensor in bypassing:
-                continue
-            joined = []
-            for place in places:
-                cost, bits = place.cost[0], float(place.bits[0])
-                for vector, (total, depths) in front:
-                    if total + bits <= capacity:
-                        new = vector + np.concatenate([cost, [bits]])
-                        joined.append((new, (total + bits, (*depths, (tensor, place.depth)))))
-            front = _pareto(joined)
-        return [(vector[:-1], bits, depths) for vector, (bits, depths) in front]
-
-    def _internal_bits(self, nests: Nests, homes: Mapping[str, int], schedule: Schedule) -> Floats:
-        """Bits of intermediates in the buffer: over `sequential` those of a slot only while they live."""
-        group = self.costs.group
-        bits = {t: self.costs.takes(nests, t, at) for t, at in homes.items()}
-        none = np.zeros(len(nests))
-        if schedule != "sequential":
-            return sum(bits.values(), none)
-        depth = len(nests.loops)
-        brief = [t for t, at in homes.items() if at == depth and t not in group.flow.states]
-        order = [part.name for part in group.parts]
-        spans = {t: sorted(order.index(part.name) for part, _ in group.users[t]) for t in brief}
-        each = [sum((bits[t] for t, at in spans.items() if at[0] <= i <= at[-1]), none) for i in range(len(order))]
-        return sum((bits[t] for t in homes if t not in brief), none) + np.max(each, axis=0)
-
-    def _solution(
-        self, nests: Nests, resident: frozenset[str], schedule: Schedule,
-        holding: tuple[Floats, float, tuple[tuple[str, int], ...]], vector: Floats, choices: tuple[Choice, ...],
-    ) -> Solution:  # fmt: skip
-        cost, bits, depths = holding
-        width = self.costs.width
-        loads = cost[BUSY + 1 :] + vector[BUSY + 1 : width]
-        cycles = max(float(vector[BUSY]), *map(float, loads), *map(float, vector[width:]))
-        energy = float(cost[ENERGY] + vector[ENERGY] + self._leakage(cycles))
-        return Solution(energy, cycles, nests, 0, depths, resident, choices, schedule, bits)
-
-
-_SLACK = 1 + 1e-12
-"""Sums of the same words in another order."""
-
 
 def _rounded(values: Floats) -> Floats:
     """To 12 digits: sums of the same words in another order are equal."""
     scale = 10.0 ** (11 - np.floor(np.log10(np.maximum(values, 1e-300))))
     return np.asarray(np.round(values * scale) / scale)
-
-
-def _unit_key(choice: Choice) -> str:
-    return choice.options.unit.name
-
-
-def _pareto(entries: list[tuple[Floats, object]]) -> list:  # type: ignore[type-arg]
-    """Entries that no other matches or beats in everything; of equal ones the first."""
-    if len(entries) < 2:
-        return entries
-    table = np.array([vector for vector, _ in entries])
-    order = np.lexsort(table.T[::-1])
-    kept: list[int] = []
-    best = np.empty((0, table.shape[1]))
-    for i in order:
-        if not len(best) or not (best <= table[i] * _SLACK).all(axis=1).any():
-            kept.append(int(i))
-            best = np.vstack([best, table[i]])
-    return [entries[i] for i in kept]

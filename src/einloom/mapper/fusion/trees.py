@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from einloom.mapper.fusion.costs import Costs
-from einloom.mapper.fusion.solve import Choice, Solution
+from einloom.mapper.fusion.slot import Choice, Solution
 from einloom.mappings.nodes import Bind, Child, Group, Hold, Loop, Node, Nodes, Spatial
 
 
 def tree_of(costs: Costs, solution: Solution) -> Nodes:
     """Shared loops, holds of the buffer between them, and the schedule with the nest of every Einsum."""
     buffer = costs.machine.buffer.name
-    nests, row = solution.nests, solution.candidate
+    nests, row = solution.nests, 0
     nodes: list[Node] = []
     for depth in range(len(nests.loops) + 1):
         held = tuple(tensor for tensor, at in solution.depths if at == depth)

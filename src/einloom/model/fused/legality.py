@@ -225,13 +225,25 @@ def _spread(program: Program) -> Iterator[Problem]:
         for placed, hold in branch.holds():
             for tensor in hold.tensors:
                 users = [leaf for leaf in program.below(branch) if placed in leaf.holds_of(tensor)]
+                users = [leaf for leaf in users if any(a.tensor == tensor for a in leaf.einsum.accesses)]
                 if any(leaf.einsum.output.tensor == tensor for leaf in users):
                     yield from _spread_alike(placed, hold, tensor, users)
 
 
 def _spread_alike(placed: Placed, hold: Hold, tensor: str, users: list[Leaf]) -> Iterator[Problem]:
-    layouts = {leaf.name: _layout(leaf, hold.memory, tensor) for leaf in users}
+    layouts = {leaf.name: _layout(leaf, hold.memory) for leaf in users}
     first, *others = layouts
+    ranks = {v for access in users[0].held.accesses if access.tensor == tensor for v in access.variables}
+    for name, layout in layouts.items():
+        foreign = [entry for entry in layout if entry[2] not in ranks]
+        if foreign:
+            yield Problem(
+                f"{hold.memory} holds {tensor} for {name}, which is laid out over {_laid(tuple(foreign))} too, a rank that "
+                f"{tensor} does not have: its instances would need the same elements, or hold parts that never meet",
+                f"lay {name} out over ranks of {tensor} only, or hold {tensor} in a memory above",
+                placed.place,
+            )
+            return
     for other in others:
         if layouts[other] != layouts[first]:
             yield Problem(
@@ -246,15 +258,14 @@ def _spread_alike(placed: Placed, hold: Hold, tensor: str, users: list[Leaf]) ->
 Layout = tuple[tuple[str, str, str, int], ...]
 
 
-def _layout(leaf: Leaf, memory: str, tensor: str) -> Layout:
-    """Spatial loops above a memory over the ranks of a tensor."""
+def _layout(leaf: Leaf, memory: str) -> Layout:
+    """Spatial loops above a memory: which instances use it, and for which part of a tensor."""
     above = {level.name for level in leaf.path[: leaf.level[memory]] if isinstance(level, Fanout)}
-    variables = {v for a in leaf.held.accesses if a.tensor == tensor for v in a.variables}
     return tuple(
         sorted(
             (node.fanout, node.axis, node.variable, bound(placed))
             for placed in leaf.loops
-            if isinstance(node := placed.node, Spatial) and node.fanout in above and node.variable in variables
+            if isinstance(node := placed.node, Spatial) and node.fanout in above
         )
     )
 
@@ -342,7 +353,7 @@ def _dependence(program: Program, read: Read, residences: Sequence[Residence]) -
             return
     for branch in shared if producer is not consumer else ():
         for placed in branch.loops() if not branch.is_leaf else ():
-            yield from _shared_loop(producer, consumer, read, placed, residences)
+            yield from _shared_loop(program, producer, consumer, read, placed, residences)
     yield from _order(program, read, producer, consumer, shared)
 
 
@@ -354,7 +365,7 @@ def _own_loop(leaf: Leaf, variable: str, shared: Way) -> bool:
 
 
 def _shared_loop(
-    producer: Leaf, consumer: Leaf, read: Read, placed: Placed, residences: Sequence[Residence]
+    program: Program, producer: Leaf, consumer: Leaf, read: Read, placed: Placed, residences: Sequence[Residence]
 ) -> Iterator[Problem]:
     node = placed.node
     if not isinstance(node, Loop):
@@ -364,6 +375,12 @@ def _shared_loop(
     output, access = producer.einsum.output, consumer.einsum.accesses[read.access]
     if not made and not wanted:
         return
+    if made and not wanted and _feeds(program, consumer, placed):
+        yield Problem(
+            f"{consumer.name} needs {read.tensor} after all iterations of `{node}`, and what it makes is wanted in them",
+            f"share no loop over '{x}' there, or give {consumer.name} that rank",
+            placed.place,
+        )
     if made and wanted:
         dims = [i for i, dim in enumerate(output.dims) if dim == ((x, 1),)]
         if x not in output.variables:
@@ -390,6 +407,19 @@ def _shared_loop(
                 home.place,
             )
             return
+
+
+def _feeds(program: Program, leaf: Leaf, placed: Placed) -> bool:
+    """Whether what an Einsum makes reaches, in the same traversal of a loop, one below it that iterates it."""
+    assert isinstance(placed.node, Loop)
+    below = [other for other in program.leaves.values() if placed in placed_on(other.way)]
+    reached = {leaf.name}
+    while True:
+        more = {r.consumer for r in program.flow.reads if r.producer in reached and not r.distance} - reached
+        if not more:
+            break
+        reached |= more
+    return any(other.name in reached and placed.node.variable in other.einsum.extents for other in below)
 
 
 def _order(program: Program, read: Read, producer: Leaf, consumer: Leaf, shared: Way) -> Iterator[Problem]:

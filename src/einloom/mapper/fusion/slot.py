@@ -1,0 +1,423 @@
+"""One candidate of shared loops solved: residents, layouts, bindings, registers, depths and schedules, exactly.
+
+Einsums that share a tensor in the registers of a unit run on it with one layout; given that, each Einsum chooses among
+its options by itself, and costs add up: what is best is found by joining fronts, Einsum by Einsum.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from einloom.mapper.found import Objective, key_of
+from einloom.mapper.fusion.costs import BUSY, ENERGY, Costs, alone
+from einloom.mapper.fusion.group import Part
+from einloom.mapper.fusion.interior import Layout, Options
+from einloom.mapper.fusion.machine import Unit
+from einloom.mapper.fusion.nests import Nests
+from einloom.mappings.nodes import Schedule
+from einloom.model.structure import applies
+
+Floats = npt.NDArray[np.float64]
+SLACK = 1 + 1e-12
+"""Sums of the same words in another order."""
+Residents = Mapping[str, str]
+"""Tensors in registers while a slot runs, with the unit whose registers."""
+Beaten = Callable[[float, float], bool]
+"""Whether an energy (pJ) and cycles that nothing goes below are no better than what is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A tensor in the buffer below ``depth`` loops: cost of what crosses the outermost memory, bits that it takes."""
+
+    depth: int
+    cost: Floats
+    bits: Floats
+
+    def of(self, candidate: int) -> Place:
+        """The same for one candidate."""
+        one = slice(candidate, candidate + 1)
+        return Place(self.depth, self.cost[one], self.bits[one])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One option of one Einsum."""
+
+    part: Part
+    options: Options
+    row: int
+
+    @property
+    def unit(self) -> Unit:
+        return self.options.unit
+
+    @property
+    def layout(self) -> Layout:
+        return self.options.layouts[self.row]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An option with its cost vector, and the bits of registers that it takes for itself."""
+
+    vector: Floats
+    registers: float
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One way to run a group.
+
+    Attributes:
+        energy_pj, cycles: Without what filling the overlap costs; leakage included.
+        nests: Its shared loops, one candidate.
+        depths: Loops above the hold of each tensor in the buffer.
+        resident: Tensors in registers while a slot runs.
+        choices: One for each Einsum, in order.
+        schedule: Of the slot.
+        occupancy: Bits of the buffer.
+    """
+
+    energy_pj: float
+    cycles: float
+    nests: Nests
+    depths: tuple[tuple[str, int], ...]
+    resident: frozenset[str]
+    choices: tuple[Choice, ...]
+    schedule: Schedule
+    occupancy: float
+
+    def key(self, objective: Objective) -> tuple[float, ...]:
+        """Orders solutions: the objective, what breaks ties, bits of the buffer."""
+        return (*key_of(objective, self.energy_pj, self.cycles), self.occupancy)
+
+
+def schedules_of(costs: Costs) -> tuple[Schedule, ...]:
+    """Schedules of a slot: with one unit nothing overlaps."""
+    return ("sequential",) if len(costs.machine.units) == 1 else ("sequential", "pipelined")
+
+
+def may_reside(costs: Costs, nests: Nests, tensor: str) -> tuple[str, ...]:
+    """Units in whose registers an intermediate may stay while a slot runs."""
+    group = costs.group
+    if tensor not in group.internal or tensor in group.flow.states or costs.home(nests, tensor) < len(nests.loops):
+        return ()
+    parts = dict.fromkeys(part for part, _ in group.users[tensor])
+    return tuple(
+        unit.name
+        for unit in costs.machine.units
+        if unit.registers is not None
+        and all(unit.able(part.einsum) for part in parts)
+        and all(costs.rules[part.name].holding(unit.registers.name).allows(tensor) for part in parts)
+    )
+
+
+def internal_bits(costs: Costs, nests: Nests, homes: Mapping[str, int], schedule: Schedule) -> Floats:
+    """Bits of intermediates in the buffer: over `sequential` those of a slot only while they live."""
+    group = costs.group
+    bits = {t: costs.takes(nests, t, at) for t, at in homes.items()}
+    none = np.zeros(len(nests))
+    if schedule != "sequential":
+        return sum(bits.values(), none)
+    depth = len(nests.loops)
+    brief = [t for t, at in homes.items() if at == depth and t not in group.flow.states]
+    each = [sum((bits[t] for t in brief if _lives(costs, t, i)), none) for i in range(len(group.parts))]
+    return sum((bits[t] for t in homes if t not in brief), none) + np.max(each, axis=0)
+
+
+def _lives(costs: Costs, tensor: str, child: int) -> bool:
+    """Whether an intermediate of a slot is alive during a child of `sequential`."""
+    order = [part.name for part in costs.group.parts]
+    places = [order.index(part.name) for part, _ in costs.group.users[tensor]]
+    return min(places) <= child <= max(places)
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One candidate.
+
+    Attributes:
+        costs: Of the group.
+        nests: The candidate.
+        bypassing: Boundary tensors that the buffer does not hold.
+        crossing: Every boundary tensor that it may hold, at every depth.
+        objective: What is asked for.
+        beaten: What is known already.
+    """
+
+    costs: Costs
+    nests: Nests
+    bypassing: frozenset[str]
+    crossing: Mapping[str, Sequence[Place]]
+    objective: Objective
+    beaten: Beaten
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return self.costs.group.parts
+
+    @cached_property
+    def units(self) -> tuple[str, ...]:
+        return tuple(unit.name for unit in self.costs.machine.units)
+
+    def solutions(self) -> Iterator[Solution]:
+        """Every way that may be best, the most promising residents first."""
+        for residents in self._residents():
+            yield from self._solve(residents)
+
+    # -- residents
+
+    def _residents(self) -> Iterator[Residents]:
+        choices = {t: ("", *may_reside(self.costs, self.nests, t)) for t in self.costs.group.internal}
+        choices = {t: units for t, units in choices.items() if len(units) > 1}
+        if not choices:
+            yield {}
+            return
+        entries = []
+        for chosen in itertools.product(*choices.values()):
+            residents = {t: unit for t, unit in zip(choices, chosen, strict=True) if unit}
+            bound = self._bound(residents)
+            if bound is not None:
+                entries.append((key_of(self.objective, *bound), bound, residents))
+        for _, bound, residents in sorted(entries, key=lambda entry: entry[0]):
+            if not self.beaten(*bound):
+                yield residents
+
+    def _bound(self, residents: Residents) -> tuple[float, float] | None:
+        """Energy and cycles that some residents cannot go below; None: they cannot be."""
+        energy, cycles, total = self._least_crossing, 0.0, 0.0
+        for part in self.parts:
+            least = self._least(part, residents)
+            if least is None:
+                return None
+            energy += float(least[ENERGY])
+            total += float(least[BUSY])
+            cycles = max(cycles, float(least[BUSY]))
+        return energy, max(cycles, total / len(self.units))
+
+    @cached_property
+    def _least_crossing(self) -> float:
+        return sum(
+            float(min(place.cost[0, ENERGY] for place in places))
+            for tensor, places in self.crossing.items() if tensor not in self.bypassing
+        )  # fmt: skip
+
+    def _least(self, part: Part, residents: Residents) -> Floats | None:
+        offers = self._offers(part, residents)
+        return np.min([offer.vector for offer in offers], axis=0) if offers else None
+
+    def _own(self, part: Part, residents: Residents) -> tuple[frozenset[str], str] | None:
+        """(residents of an Einsum, the unit that they ask for); None where they ask for two."""
+        mine = frozenset(o.tensor for o in part.operands if o.tensor in residents)
+        units = {residents[tensor] for tensor in mine}
+        return None if len(units) > 1 else (mine, units.pop() if units else "")
+
+    def _offers(self, part: Part, residents: Residents) -> tuple[Offer, ...]:
+        """Options of an Einsum that no other of the same unit (with residents: of the same layout) beats."""
+        own = self._own(part, residents)
+        if own is None:
+            return ()
+        key = (part.name, *own)
+        if key not in self._known:
+            self._known[key] = tuple(self._priced(part, *own))
+        return self._known[key]
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, frozenset[str], str], tuple[Offer, ...]]:
+        return {}
+
+    def _priced(self, part: Part, mine: frozenset[str], unit: str) -> Iterator[Offer]:
+        bypassing = self.bypassing & {operand.tensor for operand in part.operands}
+        found: dict[object, list[Offer]] = {}
+        for options, vectors, registers in self.costs.rows(self.nests, part, mine, bypassing):
+            if unit in ("", options.unit.name):
+                for row in np.flatnonzero(np.isfinite(vectors[0, :, ENERGY])):
+                    choice = Choice(part, options, int(row))
+                    group = (choice.unit.name, choice.layout if mine else None)
+                    found.setdefault(group, []).append(Offer(vectors[0, row], float(registers[0, row]), choice))
+        for offers in found.values():
+            yield from _front(offers)
+
+    # -- some residents
+
+    def _solve(self, residents: Residents) -> Iterator[Solution]:
+        if any(not self.costs.allowed(t) for t in self.costs.group.internal if t not in residents):
+            return
+        for offers, layouts in self._laid_out(residents):
+            bits = {tensor: self._resident_bits(tensor, unit, layouts[tensor]) for tensor, unit in residents.items()}
+            for schedule in schedules_of(self.costs):
+                merged = self._merged(offers, residents, bits, schedule)
+                for holding in self._holdings(residents, schedule) if merged else ():
+                    for vector, choices in merged:
+                        yield self._solution(residents, schedule, holding, vector, choices)
+
+    def _laid_out(self, residents: Residents) -> Iterator[tuple[list[tuple[Offer, ...]], Mapping[str, Layout]]]:
+        """Offers of every Einsum, for every layout of those that share registers; the most promising first."""
+        every = [self._offers(part, residents) for part in self.parts]
+        clusters = self._clusters(residents)
+        layouts = [self._common([every[i] for i in cluster]) for cluster in clusters]
+        if not all(every) or not all(layouts):
+            return
+        entries: list[tuple[float, float, list[tuple[Offer, ...]], dict[str, Layout]]] = []
+        for chosen in itertools.product(*layouts):
+            offers = list(every)
+            for cluster, layout in zip(clusters, chosen, strict=True):
+                for i in cluster:
+                    offers[i] = tuple(offer for offer in every[i] if offer.choice.layout == layout)
+            least = [np.min([offer.vector for offer in mine], axis=0) for mine in offers]
+            energy = self._least_crossing + sum(float(vector[ENERGY]) for vector in least)
+            busy = [float(vector[BUSY]) for vector in least]
+            laid = {
+                tensor: layout
+                for cluster, layout in zip(clusters, chosen, strict=True)
+                for tensor in residents
+                if any(o.tensor == tensor for i in cluster for o in self.parts[i].operands)
+            }
+            entries.append((energy, max(max(busy), sum(busy) / len(self.units)), offers, laid))
+        for energy, cycles, offers, laid in sorted(entries, key=lambda e: key_of(self.objective, e[0], e[1])):
+            if not self.beaten(energy, cycles):
+                yield offers, laid
+
+    def _clusters(self, residents: Residents) -> list[list[int]]:
+        """Einsums that share registers, by index."""
+        clusters: list[set[int]] = []
+        for tensor in residents:
+            users = {i for i, part in enumerate(self.parts) if any(o.tensor == tensor for o in part.operands)}
+            touching = [cluster for cluster in clusters if cluster & users]
+            clusters = [cluster for cluster in clusters if cluster not in touching]
+            clusters.append(users.union(*touching))
+        return [sorted(cluster) for cluster in clusters]
+
+    def _common(self, offers: Sequence[Sequence[Offer]]) -> list[Layout]:
+        """Layouts that every Einsum of a cluster has."""
+        sets = [dict.fromkeys(offer.choice.layout for offer in mine) for mine in offers]
+        return [layout for layout in sets[0] if all(layout in other for other in sets[1:])]
+
+    # -- joining
+
+    def _merged(
+        self, offers: Sequence[tuple[Offer, ...]], residents: Residents, bits: Mapping[str, float], schedule: Schedule
+    ) -> list[tuple[Floats, tuple[Choice, ...]]]:
+        """Sums over Einsums: energy, what cycles are composed of, loads; then work and register bits by unit."""
+        width, count = self.costs.width, len(self.units)
+        merged: list[tuple[Floats, tuple[Choice, ...]]] = [(np.zeros(width + 2 * count), ())]
+        for child, mine in enumerate(offers):
+            joined = []
+            for total, choices in merged:
+                for offer in mine:
+                    unit = self.units.index(offer.choice.unit.name)
+                    new = total.copy()
+                    new[ENERGY] += offer.vector[ENERGY]
+                    new[BUSY + 1 : width] += offer.vector[BUSY + 1 :]
+                    longest = float(alone(offer.vector))
+                    held = self._alive(offer, residents, bits, child if schedule == "sequential" else None)
+                    if schedule == "sequential":
+                        new[BUSY] += longest
+                        new[width + count + unit] = max(new[width + count + unit], offer.registers + held)
+                    else:
+                        new[BUSY] = max(new[BUSY], longest)
+                        new[width + unit] += offer.vector[BUSY]
+                        new[width + count + unit] += offer.registers + held
+                    if self._fits(unit, float(new[width + count + unit])):
+                        joined.append((new, (*choices, offer.choice)))
+            merged = pareto(joined)
+        return merged
+
+    def _fits(self, unit: int, bits: float) -> bool:
+        registers = self.costs.machine.units[unit].registers
+        return registers is None or bits <= float(registers.capacity.value)
+
+    def _alive(self, offer: Offer, residents: Residents, bits: Mapping[str, float], child: int | None) -> float:
+        """Bits of residents in one instance: alive during a child; or (None) those that this Einsum makes."""
+        total = 0.0
+        for tensor, unit in residents.items():
+            users = self.costs.group.users[tensor]
+            if child is None:
+                counted = any(part is offer.choice.part and part.operands[i].output for part, i in users)
+            else:
+                counted = unit == offer.choice.unit.name and _lives(self.costs, tensor, child)
+            total += bits[tensor] if counted else 0.0
+        return total
+
+    def _resident_bits(self, tensor: str, name: str, layout: Layout) -> float:
+        """Bits of a resident in one instance."""
+        part, index = self.costs.group.users[tensor][0]
+        operand = part.operands[index]
+        registers = next(unit.registers for unit in self.costs.machine.units if unit.name == name)
+        assert registers is not None
+        spread = math.prod(count for _, rank, count in layout if rank in operand.variables)
+        elements = float(self.nests.elements(operand.variables, len(self.nests.loops))[0])
+        doubled = 2.0 if applies(registers.double_buffered, part.einsum, tensor) else 1.0
+        return elements / spread * float(operand.bits) * doubled
+
+    def _holdings(
+        self, residents: Residents, schedule: Schedule
+    ) -> list[tuple[Floats, float, tuple[tuple[str, int], ...]]]:
+        """(cost, bits of the buffer, depths) of every choice of depths that fits and is not beaten."""
+        costs = self.costs
+        homes = {t: costs.home(self.nests, t) for t in costs.group.internal if t not in residents}
+        taken = float(internal_bits(costs, self.nests, homes, schedule)[0])
+        capacity = float(costs.machine.buffer.capacity.value)
+        front: list[tuple[Floats, tuple[float, tuple[tuple[str, int], ...]]]] = []
+        if taken <= capacity:
+            front = [(np.concatenate([np.zeros(costs.width), [taken]]), (taken, tuple(homes.items())))]
+        for tensor, places in self.crossing.items():
+            if tensor in self.bypassing:
+                continue
+            joined = []
+            for place in places:
+                cost, bits = place.cost[0], float(place.bits[0])
+                for vector, (total, depths) in front:
+                    if total + bits <= capacity:
+                        new = vector + np.concatenate([cost, [bits]])
+                        joined.append((new, (total + bits, (*depths, (tensor, place.depth)))))
+            front = pareto(joined)
+        return [(vector[:-1], bits, depths) for vector, (bits, depths) in front]
+
+    def _solution(
+        self, residents: Residents, schedule: Schedule,
+        holding: tuple[Floats, float, tuple[tuple[str, int], ...]], vector: Floats, choices: tuple[Choice, ...],
+    ) -> Solution:  # fmt: skip
+        cost, bits, depths = holding
+        width, count = self.costs.width, len(self.units)
+        loads = cost[BUSY + 1 :] + vector[BUSY + 1 : width]
+        cycles = max(float(vector[BUSY]), *map(float, loads), *map(float, vector[width : width + count]))
+        energy = float(cost[ENERGY] + vector[ENERGY]) + cycles * self.costs.leakage_pj
+        return Solution(energy, cycles, self.nests, depths, frozenset(residents), choices, schedule, bits)
+
+
+Item = tuple[Floats, object]
+
+
+def pareto(entries: list) -> list:  # type: ignore[type-arg]
+    """Entries (vector, what for) that no other matches or beats in everything; of equal ones the first."""
+    if len(entries) < 2:
+        return entries
+    kept = undominated(np.array([vector for vector, _ in entries]))
+    return [entries[i] for i in kept]
+
+
+def _front(offers: Sequence[Offer]) -> Iterator[Offer]:
+    table = np.array([(*offer.vector, offer.registers) for offer in offers])
+    return (offers[i] for i in undominated(table))
+
+
+def undominated(table: Floats) -> list[int]:
+    """Rows that no other matches or beats in everything; of equal ones the first. O(rows x kept)."""
+    order = np.lexsort(table.T[::-1])
+    kept: list[int] = []
+    best = np.empty((0, table.shape[1]))
+    for i in order:
+        if not len(best) or not (best <= table[i] * SLACK).all(axis=1).any():
+            kept.append(int(i))
+            best = np.vstack([best, table[i]])
+    return kept
