@@ -207,13 +207,31 @@ def _parameters(data: Any, problems: list[Problem]) -> dict[str, Fraction]:
         problems.append(Problem("is not a mapping", "write `parameters: {P1: 512}`", ("parameters",)))
         return parameters
     for name, value in data.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            problems.append(Problem(f"'{value}' is not a number", "parameters are numbers", ("parameters", name)))
+        number = _number(value)
+        if number is None:
+            hint = "parameters are numbers, or quotients such as 127/128"
+            problems.append(Problem(f"'{value}' is not a number", hint, ("parameters", name)))
         elif not re.fullmatch(_NAME, name):
             problems.append(Problem(f"'{name}' is not a name", "letters, digits and _", ("parameters", name)))
         else:
-            parameters[name] = Fraction(str(value))
+            parameters[name] = number
     return parameters
+
+
+def _number(value: Any) -> Fraction | None:
+    """A finite number, or the text of a quotient, which says exactly what no decimal does."""
+    if isinstance(value, str) and re.fullmatch(r"\d+/0*[1-9]\d*", value):
+        return Fraction(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return Fraction(str(value))
+
+
+def _number_data(value: Fraction) -> int | float | str:
+    """What `_number` reads back into the same value."""
+    if value.denominator == 1:
+        return value.numerator
+    return float(value) if Fraction(str(float(value))) == value else str(value)
 
 
 def _nest(data: Any, problems: list[Problem], path: Path) -> Nest | None:
@@ -237,9 +255,7 @@ def plan_data(plan: MappingPlan) -> Any:
     tree = [_node_data(node) for node in plan.tree]
     data: dict[str, Any] = {}
     if plan.parameters:
-        data["parameters"] = {
-            name: value.numerator if value.denominator == 1 else float(value) for name, value in plan.parameters.items()
-        }
+        data["parameters"] = {name: _number_data(value) for name, value in plan.parameters.items()}
     if not plan.ramp:
         data["ramp"] = "steady_state"
     if plan.tree:

@@ -99,11 +99,12 @@ def test_a_bound_that_is_no_count_says_why(text, message):
 def test_a_plan_has_nests_parameters_and_flattenings():
     plan = parse_plan(
         {
-            "parameters": {"T": 8, "half": 0.5},
+            "parameters": {"T": 8, "half": 0.5, "most": "128/129"},
             "O": {"flatten": {"x": ["c", "r"]}, "nodes": ["DRAM holds O", "for x in T", "MAC"]},
         }
     )
-    assert plan.parameters == {"T": 8, "half": Fraction(1, 2)}
+    assert plan.parameters == {"T": 8, "half": Fraction(1, 2), "most": Fraction(128, 129)}
+    assert plan_data(plan)["parameters"] == {"T": 8, "half": 0.5, "most": "128/129"}
     assert plan.nests["O"].flatten == {"x": ("c", "r")}
     assert parse_plan(plan_data(plan)) == plan
 
@@ -129,6 +130,8 @@ def test_a_list_is_a_fused_tree():
         ({"parameters": [], "Z": ["MAC"]}, "is not a mapping", ("parameters",)),
         ({"parameters": {"T": True}, "Z": ["MAC"]}, "'True' is not a number", ("parameters", "T")),
         ({"parameters": {"T": float("nan")}, "Z": ["MAC"]}, "'nan' is not a number", ("parameters", "T")),
+        ({"parameters": {"T": "1/0"}, "Z": ["MAC"]}, "'1/0' is not a number", ("parameters", "T")),
+        ({"parameters": {"T": "-1/2"}, "Z": ["MAC"]}, "'-1/2' is not a number", ("parameters", "T")),
         ({"parameters": {"2T": 2}, "Z": ["MAC"]}, "'2T' is not a name", ("parameters", "2T")),
         ([{"sequential": []}], "has no children", (0, "sequential")),
         ([{"sequential": ["MAC"]}], "is not one Einsum or group", (0, "sequential", 0)),

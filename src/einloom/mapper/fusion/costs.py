@@ -6,6 +6,7 @@ Ports are the limited ones of the outermost memory, then those of the buffer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Amount, Memory
 from einloom.mapper.fusion.group import Group, Operand, Part
 from einloom.mapper.fusion.interior import Interior, Options, Rows, accesses, rows_of
-from einloom.mapper.fusion.machine import Machine
+from einloom.mapper.fusion.machine import Machine, Unit
 from einloom.mapper.fusion.nests import Nests
 from einloom.model.fused.words import ports
 from einloom.model.structure import applies
@@ -151,7 +152,7 @@ class Costs:
     def moving(self, nests: Nests, part: Part) -> tuple[Floats, list[Floats]]:
         """The tile of a slot and how often the whole tile of each operand changes, for every candidate."""
         depth = len(nests.loops)
-        return nests.tiles(part), [nests.visits(part, operand.variables, depth) for operand in part.operands]
+        return nests.tiles(part), [nests.visits(part, operand.moving, depth) for operand in part.operands]
 
     def _vector(self, rows: Rows, part: Part, resident: frozenset[str], bypassing: frozenset[str]) -> Floats:
         entries = [self._entry(rows, part, resident, entry) for entry in range(self.width)]
@@ -159,7 +160,9 @@ class Costs:
         vector[~rows.valid] = np.inf
         return vector
 
-    def _entry(self, rows: Rows, part: Part, resident: frozenset[str], entry: int) -> _Entry:
+    def _entry(
+        self, rows: Rows, part: Part, resident: frozenset[str], entry: int, free: frozenset[str] = frozenset()
+    ) -> _Entry:
         """One entry of the cost vectors: what does not depend on where operands live, and what each adds where."""
         base = rows.energy_pj if entry == ENERGY else rows.busy if entry == BUSY else np.zeros(rows.busy.shape)
         added: dict[str, tuple[Floats | float, Floats | float]] = {}
@@ -172,9 +175,20 @@ class Costs:
                 self._amount(memory, float(operand.bits), reads, writes, entry)
                 for memory in (self.machine.buffer, self.machine.outer)
             )
+            if operand.tensor in free:
+                places = (np.minimum(places[0], self._in_registers(rows.unit, part, operand) if entry == ENERGY else 0.0),) * 2
             before = added.get(operand.tensor, (0.0, 0.0))
             added[operand.tensor] = (before[0] + places[0], before[1] + places[1])
         return base, added
+
+    def _in_registers(self, unit: Unit, part: Part, operand: Operand) -> float:
+        """Energy of an operand that stays in the registers while a slot runs, pJ, at least."""
+        memory = unit.registers
+        if memory is None:
+            return math.inf
+        points = float(part.points)
+        reads, writes = (points - operand.elements, points) if operand.output else (points, 0.0)
+        return accesses(memory, float(operand.bits)) * memory.access_energy_pj(max(0.0, reads), writes, 0.0)
 
     def _amount(
         self, memory: Memory, bits: float, reads: Floats, writes: Floats | float, entry: int
@@ -194,7 +208,7 @@ class Costs:
     ) -> Mapping[frozenset[str], Floats]:  # fmt: skip
         """The least of some entries over all options, for each set of operands that bypass the buffer; of others 0.
 
-        Words of ``free`` tensors cost nothing.
+        ``free`` tensors may stay in registers instead of the buffer.
 
         Candidates with the same tile and the same changes are costed once, in blocks that stay in the cache.
         """
@@ -210,7 +224,7 @@ class Costs:
                 rows = rows_of(options, keys[some, :ranks], mine, frozenset())
                 wrong = np.where(rows.valid, 0.0, np.inf)
                 for entry in entries:
-                    parts = self._entry(rows, part, free, entry)
+                    parts = self._entry(rows, part, frozenset(), entry, free)
                     for out in outs:
                         least = (_chosen(parts, part, out) + wrong).min(axis=1)
                         found[out][some, entry] = np.minimum(found[out][some, entry], least)

@@ -24,6 +24,7 @@ class Operand:
     Attributes:
         tensor: Its name.
         variables: That index it, the generation of a state left out.
+        moving: That index it, generations too: in a hold of its own an Einsum has another one each time.
         output: Whether it is written.
         state: Whether one generation is held.
         bits: Width of an element.
@@ -32,6 +33,7 @@ class Operand:
 
     tensor: str
     variables: frozenset[str]
+    moving: frozenset[str]
     output: bool
     state: bool
     bits: Fraction
@@ -84,7 +86,9 @@ def part_of(flow: Dataflow, einsum: SizedEinsum) -> Part | None:
             return None
         elements = math.prod(einsum.extents[var] for dim in exact.dims for var, _ in dim)
         state = access.tensor in flow.states
-        operands.append(Operand(access.tensor, frozenset(variables), access.role == "output", state, access.bits, elements))
+        output = access.role == "output"
+        moving = exact.variables
+        operands.append(Operand(access.tensor, frozenset(variables), moving, output, state, access.bits, elements))
     return Part(einsum, tuple(operands))
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +124,16 @@ def _options(
     )
 
 
+LONG_AXIS = 32
+"""Instances above which an axis is filled as far as a rank goes: at least half of the most that divide it."""
+
+
+def instances(extent: int, size: int) -> tuple[int, ...]:
+    """Counts of instances, above 1, over which an axis may spread a rank."""
+    fitting = [d for d in divisors(extent) if 1 < d <= size]
+    return tuple(d for d in fitting if size <= LONG_AXIS or 2 * d >= fitting[-1])
+
+
 def _product(layout: Layout, rank: str) -> int:
     return math.prod(count for _, variable, count in layout if variable == rank)
 
@@ -141,7 +151,7 @@ def _layouts(part: Part, unit: Unit, rules: EinsumRules, resident: frozenset[str
         mine: list[tuple[str, str, int] | None] = [None]
         for rank in ranks:
             if rules.axis_allows(unit.fanout.name, axis, rank):
-                mine += [(axis, rank, d) for d in divisors(part.extents[rank]) if 1 < d <= size]
+                mine += [(axis, rank, d) for d in instances(part.extents[rank], size)]
         choices.append(mine)
     seen: set[object] = set()
     for chosen in itertools.product(*choices):
@@ -163,6 +173,7 @@ class Rows:
         busy: Cycles of the compute.
         valid: Whether the tile divides and the registers hold what they must.
         registers: Bits of the unit's registers that the Einsum's own holds take in one instance.
+        unit: Whose registers.
     """
 
     words: tuple[Floats, ...]
@@ -171,6 +182,7 @@ class Rows:
     busy: Floats
     valid: npt.NDArray[np.bool_]
     registers: Floats
+    unit: Unit
 
 
 def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: frozenset[str]) -> Rows:
@@ -224,7 +236,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
     if unit.registers is not None:
         valid = valid & (held_bits + resident_bits <= float(unit.registers.capacity.value))
     busy = np.broadcast_to(_busy(options), valid.shape)
-    return Rows(tuple(words), tuple(returns), pj, busy, valid, held_bits)
+    return Rows(tuple(words), tuple(returns), pj, busy, valid, held_bits, unit)
 
 
 def _divide(options: Options, left: Sequence[Floats]) -> npt.NDArray[np.bool_]:
@@ -335,12 +347,3 @@ class Interior:
             if unit.able(self.part.einsum):
                 found += list(options_of(self.part, unit, self.rules, self.resident))
         return tuple(options for options in found if len(options.layouts))
-
-
-@lru_cache(maxsize=1024)
-def split_sizes(extent: int) -> tuple[int, ...]:
-    """Sizes that divide a rank."""
-    return divisors(extent)
-
-
-Prices = Mapping[str, tuple[float, float]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -23,10 +23,13 @@ from einloom.mapper.fusion.machine import Unit
 from einloom.mapper.fusion.nests import Nests
 from einloom.mappings.nodes import Schedule
 from einloom.model.structure import applies
+from einloom.workloads.dataflow import Read
 
 Floats = npt.NDArray[np.float64]
 SLACK = 1 + 1e-12
 """Sums of the same words in another order."""
+GLANCED = 3
+"""Layouts that a glance looks at."""
 Residents = Mapping[str, str]
 """Tensors in registers while a slot runs, with the unit whose registers."""
 Beaten = Callable[[float, float], bool]
@@ -161,9 +164,47 @@ class Slot:
     objective: Objective
     beaten: Beaten
 
+    misses: list[tuple[float, float]] = field(default_factory=list)
+
     @property
     def parts(self) -> tuple[Part, ...]:
         return self.costs.group.parts
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing better can have been passed over for a recurrence that cannot stream."""
+        return not any(not self.beaten(*miss) for miss in self.misses)
+
+    @property
+    def lost(self) -> tuple[float, float]:
+        """Energy and cycles that nothing which was passed over goes below."""
+        return min(energy for energy, _ in self.misses), min(cycles for _, cycles in self.misses)
+
+    def _streams(self, choices: Sequence[Choice]) -> bool:
+        """Whether the recurrences can run overlapped: no cycle of Einsums each of which waits for the one before.
+
+        On one unit a result is there at once, from one unit to another it takes a slot (`model.fused.lags`).
+        """
+        unit = {choice.part.name: choice.unit.name for choice in choices}
+        lags = dict.fromkeys(unit, 0.0)
+        for _ in range(len(lags) + 1):
+            changed = False
+            for read in self.costs.group.reads:
+                wait = 1.0 if unit[read.producer] != unit[read.consumer] or read.producer == read.consumer else 0.0
+                wanted = lags[read.producer] + wait - self._distance(read)
+                if lags[read.consumer] < wanted:
+                    lags[read.consumer], changed = wanted, True
+            if not changed:
+                return True
+        return False
+
+    def _distance(self, read: Read) -> float:
+        """Slots between a generation and the next, times the generations of a read."""
+        if not read.distance:
+            return 0.0
+        variable = self.costs.group.flow.states[read.tensor].variable
+        inside = self.nests.outermost({variable}) + 1
+        return read.distance * float(self.nests.bounds[0, inside:].prod())
 
     @cached_property
     def units(self) -> tuple[str, ...]:
@@ -173,6 +214,19 @@ class Slot:
         """Every way that may be best, the most promising residents first."""
         for residents in self._residents():
             yield from self._solve(residents)
+
+    def glance(self) -> Iterator[Solution]:
+        """A few good ways: residents chosen one by one for the least bound, with their most promising layouts."""
+        residents: dict[str, str] = {}
+        choices = {t: may_reside(self.costs, self.nests, t) for t in self.costs.group.internal}
+        for _ in range(2):
+            for tensor, units in choices.items():
+                rest = {t: unit for t, unit in residents.items() if t != tensor}
+                options = [rest, *({**rest, tensor: unit} for unit in units)]
+                bounds = [(bound, option) for option in options if (bound := self._bound(option)) is not None]
+                if bounds:
+                    residents = dict(min(bounds, key=lambda entry: key_of(self.objective, *entry[0]))[1])
+        yield from self._solve(residents, GLANCED)
 
     # -- residents
 
@@ -212,8 +266,18 @@ class Slot:
         )  # fmt: skip
 
     def _least(self, part: Part, residents: Residents) -> Floats | None:
-        offers = self._offers(part, residents)
-        return np.min([offer.vector for offer in offers], axis=0) if offers else None
+        own = self._own(part, residents)
+        if own is None:
+            return None
+        key = (part.name, *own)
+        if key not in self._lowest:
+            offers = self._offers(part, residents)
+            self._lowest[key] = _least(offers) if offers else None
+        return self._lowest[key]
+
+    @cached_property
+    def _lowest(self) -> dict[tuple[str, frozenset[str], str], Floats | None]:
+        return {}
 
     def _own(self, part: Part, residents: Residents) -> tuple[frozenset[str], str] | None:
         """(residents of an Einsum, the unit that they ask for); None where they ask for two."""
@@ -249,16 +313,20 @@ class Slot:
 
     # -- some residents
 
-    def _solve(self, residents: Residents) -> Iterator[Solution]:
+    def _solve(self, residents: Residents, most: int | None = None) -> Iterator[Solution]:
         if any(not self.costs.allowed(t) for t in self.costs.group.internal if t not in residents):
             return
-        for offers, layouts in self._laid_out(residents):
+        for offers, layouts in itertools.islice(self._laid_out(residents), most):
             bits = {tensor: self._resident_bits(tensor, unit, layouts[tensor]) for tensor, unit in residents.items()}
             for schedule in schedules_of(self.costs):
                 merged = self._merged(offers, residents, bits, schedule)
                 for holding in self._holdings(residents, schedule) if merged else ():
                     for vector, choices in merged:
-                        yield self._solution(residents, schedule, holding, vector, choices)
+                        solution = self._solution(residents, schedule, holding, vector, choices)
+                        if schedule == "sequential" or self._streams(choices):
+                            yield solution
+                        else:  # what it beat while costs were joined may be legal
+                            self.misses.append((solution.energy_pj, solution.cycles))
 
     def _laid_out(self, residents: Residents) -> Iterator[tuple[list[tuple[Offer, ...]], Mapping[str, Layout]]]:
         """Offers of every Einsum, for every layout of those that share registers; the most promising first."""
@@ -267,25 +335,37 @@ class Slot:
         layouts = [self._common([every[i] for i in cluster]) for cluster in clusters]
         if not all(every) or not all(layouts):
             return
-        entries: list[tuple[float, float, list[tuple[Offer, ...]], dict[str, Layout]]] = []
+        alone = [i for i in range(len(every)) if not any(i in cluster for cluster in clusters)]
+        base = self._sum([_least(every[i]) for i in alone])
+        tables = [
+            {layout: self._sum([_least(_of_layout(every[i], layout)) for i in cluster]) for layout in mine}
+            for cluster, mine in zip(clusters, layouts, strict=True)
+        ]
+        entries = []
         for chosen in itertools.product(*layouts):
+            parts = [base, *(table[layout] for table, layout in zip(tables, chosen, strict=True))]
+            energy = self._least_crossing + sum(part[0] for part in parts)
+            cycles = max(max(part[1] for part in parts), sum(part[2] for part in parts) / len(self.units))
+            entries.append((key_of(self.objective, energy, cycles), (energy, cycles), chosen))
+        for _, bound, chosen in sorted(entries, key=lambda entry: entry[0]):
+            if self.beaten(*bound):
+                continue
             offers = list(every)
             for cluster, layout in zip(clusters, chosen, strict=True):
                 for i in cluster:
-                    offers[i] = tuple(offer for offer in every[i] if offer.choice.layout == layout)
-            least = [np.min([offer.vector for offer in mine], axis=0) for mine in offers]
-            energy = self._least_crossing + sum(float(vector[ENERGY]) for vector in least)
-            busy = [float(vector[BUSY]) for vector in least]
+                    offers[i] = _of_layout(every[i], layout)
             laid = {
                 tensor: layout
                 for cluster, layout in zip(clusters, chosen, strict=True)
                 for tensor in residents
                 if any(o.tensor == tensor for i in cluster for o in self.parts[i].operands)
             }
-            entries.append((energy, max(max(busy), sum(busy) / len(self.units)), offers, laid))
-        for energy, cycles, offers, laid in sorted(entries, key=lambda e: key_of(self.objective, e[0], e[1])):
-            if not self.beaten(energy, cycles):
-                yield offers, laid
+            yield offers, laid
+
+    def _sum(self, least: Sequence[Floats]) -> tuple[float, float, float]:
+        """(energy, longest, cycles in all) of some Einsums, at least."""
+        busy = [float(vector[BUSY]) for vector in least]
+        return sum(float(vector[ENERGY]) for vector in least), max(busy, default=0.0), sum(busy)
 
     def _clusters(self, residents: Residents) -> list[list[int]]:
         """Einsums that share registers, by index."""
@@ -395,7 +475,13 @@ class Slot:
         return Solution(energy, cycles, self.nests, depths, frozenset(residents), choices, schedule, bits)
 
 
-Item = tuple[Floats, object]
+def _least(offers: Sequence[Offer]) -> Floats:
+    """The least of each entry."""
+    return np.asarray(np.min([offer.vector for offer in offers], axis=0))
+
+
+def _of_layout(offers: Sequence[Offer], layout: Layout) -> tuple[Offer, ...]:
+    return tuple(offer for offer in offers if offer.choice.layout == layout)
 
 
 def pareto(entries: list) -> list:  # type: ignore[type-arg]

@@ -26,6 +26,8 @@ from einloom.mappings.nodes import Schedule
 
 Floats = npt.NDArray[np.float64]
 MAX_CANDIDATES = 400_000
+SCOUTED = 24
+"""Candidates that are looked at briefly before any is proven, where there is no deadline."""
 MAX_TOGETHER = 5
 """Boundary tensors up to which every choice of those in the buffer is bounded by itself."""
 MAX_DEPTHS = 256
@@ -86,6 +88,23 @@ class _Bounded:
     cycles: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """One candidate with its bound in the objective."""
+
+    bounded: _Bounded
+    candidate: int
+    value: float
+
+    @property
+    def energy(self) -> float:
+        return float(self.bounded.energy[self.candidate])
+
+    @property
+    def cycles(self) -> float:
+        return float(self.bounded.cycles[self.candidate])
+
+
 def solve(costs: Costs, objective: Objective, limit: float = float("inf"), deadline: float | None = None) -> Solved:
     """The best ways to run a group.
 
@@ -107,27 +126,48 @@ class _Search:
     def run(self) -> Solved:
         batches = list(self._bounded())
         values = np.concatenate([self._value(b.energy, b.cycles) for b in batches])
-        cycles = np.concatenate([b.cycles for b in batches])
+        other = np.concatenate([b.cycles if self.objective == "energy" else b.energy for b in batches])
         bits = np.concatenate([b.told.together for b in batches])
         starts = np.cumsum([0, *(len(b.energy) for b in batches)])
         self.found.candidates = len(values)
         hopeful = np.flatnonzero(values < self.limit)
-        for place in hopeful[np.lexsort((bits[hopeful], _rounded(cycles[hopeful]), _rounded(values[hopeful])))]:
-            number = int(np.searchsorted(starts, place, side="right")) - 1
-            candidate, value = int(place - starts[number]), float(values[place])
-            if self.objective != "pareto" and value > self._best() * SLACK:
-                break
-            bounded = batches[number]
-            if self._beaten(float(bounded.energy[candidate]), float(bounded.cycles[candidate])):
-                continue
-            if self.deadline is not None and time.monotonic() > self.deadline and self.found.front:
-                self.found.complete = False
-                self.found.bound = min(self.found.bound, value)
-                break
-            self.found.solved += 1
-            for solution in self._solutions(bounded, candidate):
-                self._keep(solution)
+        order = hopeful[np.lexsort((bits[hopeful], _rounded(other[hopeful]), _rounded(values[hopeful])))]
+        places = [int(np.searchsorted(starts, place, side="right")) - 1 for place in order]
+        queue = [
+            _Entry(batches[number], int(place - starts[number]), float(values[place]))
+            for place, number in zip(order, places, strict=True)
+        ]
+        self._scout(queue)
+        self._prove(queue)
         return self.found
+
+    def _scout(self, queue: Sequence[_Entry]) -> None:
+        """Look at promising candidates briefly, where each of them is many: a good answer early cuts the rest."""
+        if not any(may_reside(self.costs, entry.bounded.told.nests, t) for entry in queue[:1] for t in self.costs.group.internal):
+            return
+        until = None if self.deadline is None else (time.monotonic() + self.deadline) / 2
+        for count, entry in enumerate(queue):
+            if count >= (SCOUTED if until is None else len(queue)) or (until is not None and time.monotonic() > until):
+                return
+            if not self._beaten(entry.energy, entry.cycles):
+                for solution in self._solutions(entry.bounded, entry.candidate, briefly=True):
+                    self._keep(solution)
+
+    def _prove(self, queue: Sequence[_Entry]) -> None:
+        """Solve what may still be better, in the order of its bound."""
+        for entry in queue:
+            if self.objective != "pareto" and entry.value > self._best() * SLACK:
+                return
+            if not self._late() and self._beaten(entry.energy, entry.cycles):
+                continue
+            if not self._late():
+                self.found.solved += 1
+                for solution in self._solutions(entry.bounded, entry.candidate):
+                    self._keep(solution)
+            if self._late():
+                self.found.complete = False
+                self.found.bound = min(self.found.bound, entry.value)
+                return
 
     def _best(self) -> float:
         return self.found.front[0].key(self.objective)[0] if self.found.front else self.limit
@@ -136,7 +176,9 @@ class _Search:
         return {"energy": energy, "latency": cycles, "edp": energy * cycles, "pareto": cycles}[self.objective]
 
     def _beaten(self, energy: float, cycles: float) -> bool:
-        """Whether nothing within a bound is better than what is found."""
+        """Whether nothing within a bound is better than what is found; or the time is over."""
+        if self._late():
+            return True
         if self.objective == "pareto":
             return any(s.energy_pj <= energy * SLACK and s.cycles <= cycles * SLACK for s in self.found.front)
         if not self.found.front:
@@ -145,6 +187,9 @@ class _Search:
         mine = key_of(self.objective, energy, cycles)
         theirs = key_of(self.objective, best.energy_pj, best.cycles)
         return mine[0] >= theirs[0] / SLACK and mine[1] >= theirs[1] / SLACK
+
+    def _late(self) -> bool:
+        return self.deadline is not None and bool(self.found.front) and time.monotonic() > self.deadline
 
     def _keep(self, solution: Solution) -> None:
         front = self.found.front
@@ -270,12 +315,16 @@ class _Search:
 
     # -- one candidate
 
-    def _solutions(self, bounded: _Bounded, candidate: int) -> Iterator[Solution]:
+    def _solutions(self, bounded: _Bounded, candidate: int, briefly: bool = False) -> Iterator[Solution]:
         every = bounded.told.nests
         nests = Nests(every.group, every.loops, every.bounds[candidate : candidate + 1])
         crossing = {t: [place.of(candidate) for place in places] for t, places in bounded.told.crossing.items()}
         for bypassing in self._closed(bounded, candidate) if bounded.open else (bounded.bypassing,):
-            yield from Slot(self.costs, nests, bypassing, crossing, self.objective, self._beaten).solutions()
+            slot = Slot(self.costs, nests, bypassing, crossing, self.objective, self._beaten)
+            yield from slot.glance() if briefly else slot.solutions()
+            self.found.complete &= slot.exact
+            if not slot.exact:
+                self.found.bound = min(self.found.bound, self._value(*map(np.asarray, slot.lost)).item())
 
     def _closed(self, bounded: _Bounded, candidate: int) -> Iterator[frozenset[str]]:
         """Every choice of open tensors that bypass the buffer, the most promising first, while it may be the best."""

@@ -95,6 +95,16 @@ def _no_lags(start: str, last: Mapping[str, Need], where: Branch) -> MappingErro
     return MappingError(Problem(message, hint, where.place))
 
 
+def _counted_inside(program: Program, read: Read, group: Branch) -> bool:
+    """Whether an earlier generation is read of a loop inside a slot: the order there decides, not the slots."""
+    if not read.distance:
+        return False
+    variable = program.flow.states[read.tensor].variable
+    shared = common(program.leaves[read.producer].way, program.leaves[read.consumer].way)
+    inside = shared[shared.index(group) + 1 :]
+    return any(isinstance(p.node, Loop) and p.node.variable == variable for branch in inside for p in branch.nodes)
+
+
 def needs_of(
     program: Program, group: Branch, drains: Callable[[Read], Fraction] | None = None
 ) -> tuple[Need, ...]:
@@ -110,8 +120,9 @@ def needs_of(
             continue
         producer, consumer = program.leaves[read.producer], program.leaves[read.consumer]
         later = comes_later(producer.way, consumer.way, producer.path[-1] == consumer.path[-1])
-        wait = 0 if later else 1
-        if drains is not None:
+        inside_slot = producer is consumer or _counted_inside(program, read, group)
+        wait = 0 if later or inside_slot else 1
+        if drains is not None and not inside_slot:
             wait = max(wait, math.ceil(drains(read)))
         found.append(Need(read, wait - distance(program, read, group)))
     return tuple(found)

@@ -87,7 +87,7 @@ def occupancy_of(program: Program, residences: Iterable[Residence], lags: Lags) 
     Args:
         lags: By schedule and Einsum (`schedule.Schedule.lags`).
     """
-    tiles = [tile for residence in residences for tile in _tiles(program, residence, lags)]
+    tiles = _whole(tile for residence in residences for tile in _tiles(program, residence, lags))
     over = _in_place(program, tiles)
     by_list: dict[Path, list[Tile]] = defaultdict(list)
     for tile in tiles:
@@ -95,6 +95,30 @@ def occupancy_of(program: Program, residences: Iterable[Residence], lags: Lags) 
     used = _used(program.root, by_list, over)
     used = {name: used[name] for name in program.memories if name in used}
     return Occupancy(used, tuple(tiles), {new.tensor: old.tensor for new, old in over.items()})
+
+
+def _whole(tiles: Iterable[Tile]) -> list[Tile]:
+    """Tiles of one tensor at one node as one, whatever its other holds are: its alternatives add up."""
+    found: dict[tuple[Placed, str], Tile] = {}
+    for tile in tiles:
+        key = tile.placed, tile.tensor
+        known = found.setdefault(key, tile)
+        if known is not tile:
+            found[key] = replace(
+                tile,
+                size=known.size + tile.size,
+                elements=known.elements + tile.elements,
+                copies=max(known.copies, tile.copies),
+                alive=_together(known, tile),
+            )
+    return list(found.values())
+
+
+def _together(one: Tile, other: Tile) -> tuple[int, int] | None:
+    """When any of two tiles is alive."""
+    if one.alive is None or other.alive is None:
+        return None
+    return min(one.alive[0], other.alive[0]), max(one.alive[1], other.alive[1])
 
 
 def _tiles(program: Program, residence: Residence, lags: Lags) -> Iterator[Tile]:
@@ -212,7 +236,16 @@ def _why_not(program: Program, old: Tile | None, new: Tile, name: str) -> str:
         return f"{name} is wanted later"
     order = list(program.leaves)
     last = max(program.flow.consumers(name), key=order.index)
-    return "" if last == leaf.name else f"{last} reads {name} later"
+    if last != leaf.name:
+        return f"{last} reads {name} later"
+    return "" if _share(old) == _share(new) else f"another part of {name} is held than of {new.tensor}"
+
+
+def _share(tile: Tile) -> Fraction | str:
+    """The part of its tensor that its hold node names."""
+    hold = tile.placed.node
+    assert isinstance(hold, Hold)
+    return hold.shares[hold.tensors.index(tile.tensor)]
 
 
 def _same_place(program: Program, old: Tile, new: Tile) -> bool:
@@ -253,8 +286,5 @@ def _merged(tiles: list[Tile], over: Mapping[Tile, Tile]) -> list[Tile]:
         if held is None:
             place[root] = tile
             continue
-        alive = None
-        if held.alive is not None and tile.alive is not None:
-            alive = (min(held.alive[0], tile.alive[0]), max(held.alive[1], tile.alive[1]))
-        place[root] = replace(held, size=max(held.size, tile.size), alive=alive)
+        place[root] = replace(held, size=max(held.size, tile.size), alive=_together(held, tile))
     return list(place.values())

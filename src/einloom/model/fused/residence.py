@@ -99,6 +99,15 @@ class Residence:
             for other in itertools.takewhile(lambda node: node != placed, placed_on(leaf.way))
         )  # fmt: skip
 
+    def in_place(self, placed: Placed) -> bool:
+        """Whether a hold keeps one generation of a state, which all its users update and read there.
+
+        Below the loop over the generations, a hold for some of the users gets another generation every time.
+        """
+        if self.generation is None:
+            return False
+        return not self._inside_generations(placed) or all(placed in self.holds(leaf) for leaf in self.users)
+
     def chain(self, leaf: Leaf) -> tuple[Placed, ...]:
         """Its holders on the way of a leaf from the home inwards."""
         holds = self.holds(leaf)

@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 
@@ -170,28 +171,27 @@ class _Composer:
         if outer is not None and len(slots.shared) == len(outer.shared):
             return
         each = Fraction(total) / slots.count
-        late = self._late(slots, each) if slots.group.schedule == "phases" else None
+        late = self._late(slots) if slots.group.schedule == "phases" else None
         lags = solve(slots.leaves, needs_of(self.program, slots.group, late), slots.group)
         self.lags[slots.group.place] = lags
         traversals = 1 if outer is None else outer.count
         self.ramp += max(lags.values(), default=0) * each * traversals
 
-    def _late(self, slots: Slots, each: Fraction) -> Callable[[Read], Fraction]:
-        """Slots by which a result is too late for its consumer, as it still drains."""
-        most = max(slots.classes, key=lambda c: c[0])[1]
-        begin: list[int] = [0]
-        for child in slots.group.children:
-            begin.append(begin[-1] + self._length(slots, child, most))
+    def _late(self, slots: Slots) -> Callable[[Read], Fraction]:
+        """Slots by which a result is too late for its consumer, as it still drains; of the slots that most are like."""
+        _, tiles = max(slots.classes, key=lambda alike: alike[0])
+        lengths = (self._length(slots, child, tiles) for child in slots.group.children)
+        begin = list(accumulate(lengths, initial=0))
 
         def late(read: Read) -> Fraction:
             producer, consumer = self.program.leaves[read.producer], self.program.leaves[read.consumer]
             drain = drain_of(producer)
-            depth = len(producer.way[: producer.way.index(slots.group)]) + 1
+            depth = producer.way.index(slots.group) + 1
             order = slots.group.children
             here, there = order.index(producer.way[depth]), order.index(consumer.way[depth])
-            if not drain or here == there:
+            if not drain or here == there or not begin[-1]:
                 return Fraction(0)
-            return Fraction(begin[here + 1] + drain - begin[there]) / each if each else Fraction(0)
+            return Fraction(begin[here + 1] + drain - begin[there], begin[-1])
 
         return late
 
@@ -211,7 +211,7 @@ def _enclosing(slots: Slots) -> Branch:
 
 def _waits(program: Program, slots: Slots) -> Mapping[int, Mapping[int, int]]:
     """For each child, the earlier children whose results it needs in the same slot, and how long those drain."""
-    depth = len(slots.leaves[0].way[: slots.leaves[0].way.index(slots.group)]) + 1
+    depth = slots.leaves[0].way.index(slots.group) + 1
     order = slots.group.children
     inside = {leaf.name for leaf in slots.leaves}
     found: dict[int, dict[int, int]] = defaultdict(dict)

@@ -59,7 +59,8 @@ class Link:
         outer: The hold node further out.
         inner: The hold node further in; None: the compute.
         outward: Results leave, and partial sums come back; else operands arrive.
-        state: One generation is held: whatever arrives is read, also the first time, and what leaves is whole.
+        state: One generation is held and updated in place: whatever arrives is read, also the first time, and what
+            leaves is whole. Elsewhere every generation is an element of its own.
         owner: Place of the list that the words belong to: they overlap with all below it.
         weight: Part of the tensor.
     """
@@ -100,8 +101,8 @@ class Link:
 
     @property
     def batch(self) -> Batch:
-        """To the compute every element counts; a memory holds one generation of a state."""
-        return self.leaf.batch if self.inner is None else self.leaf.held_batch
+        """To the compute every element counts; where a state is updated in place it keeps its one generation."""
+        return self.leaf.held_batch if self.state else self.leaf.batch
 
     def ends(self, batch: Batch) -> tuple[Moved, Moved]:
         """What it moves at the outer and at the inner end, of the instances that ``batch`` singles out."""
@@ -110,7 +111,7 @@ class Link:
         each = link_words(batch, stretch, stretch.each)
         if not self.outward:
             return Moved(reads=_one(merged.arrivals)), Moved(fills=_one(each.arrivals))
-        if self.state and self.inner is not None:
+        if self.state:
             left = _one(each.departures)
             return Moved(updates=_one(merged.departures)), Moved(reads=left, drains=left)
         return self._results(batch, stretch, merged, each)
@@ -144,12 +145,12 @@ def links_of(residence: Residence) -> Iterator[Link]:
             outward = access.role == "output"
             if not outward and leaf.forwarded(access.tensor) is not None:
                 continue
-            state = residence.generation is not None
-            yield Link(leaf, index, chain[-1], None, outward, state, leaf.branch.place, residence.weight)
+            yield Link(leaf, index, chain[-1], None, outward, False, leaf.branch.place, residence.weight)
             for outer, inner in pairwise(chain):
                 if not (residence.drains(inner) if outward else residence.fills(inner)):
                     continue
                 owner = next(branch.place for branch in leaf.way if inner in branch.nodes)
+                state = residence.in_place(inner)
                 link = Link(leaf, index, outer, inner, outward, state, owner, residence.weight)
                 key = (outer, inner, outward, motion(leaf, index, inner, state))
                 found[key] = max(found.get(key, link), link, key=_arrivals)
@@ -258,7 +259,7 @@ def _busiest(links: list[Link], memory: Memory, rate: Amount, ways: tuple[str, .
         most = 0
         held = counts.single_instances(leaf.held_batch, level)
         for whole, alike in zip(counts.single_instances(leaf.batch, level), held, strict=True):
-            ends = ((link, link.ends(whole if link.inner is None else alike)) for link in links)
+            ends = ((link, link.ends(alike if link.state else whole)) for link in links)
             most = max(most, sum(_over_port(link, memory, rate, ways, moved) for link, moved in ends))
     return most / Fraction(rate.value)
 
@@ -285,7 +286,7 @@ def hops_pj(link: Link) -> float:
     for place, inward, outward in counts.hops(batch, link.stretch(batch)):
         fanout = batch.structure.path[place]
         assert isinstance(fanout, Fanout)
-        whole = link.state and link.outward and link.inner is not None  # nothing comes back
+        whole = link.state and link.outward  # nothing comes back
         words = outward[0] if whole else inward[0] + outward[0]
         total += float(words) * fanout.link_energy_pj * float(link.weight)
     return total

@@ -106,11 +106,13 @@ def _hold_link(tree: Tree, part: Alternative, uses: list[Use], outer: Position, 
     """The words of each class of accesses that move alike; the largest count stands."""
     memories = [_memory(uses[0].leaf, at) for at in (outer, inner)]
     is_filled, is_drained = _is_filled(tree, part, inner), _is_drained(tree, part, inner)
-    state = tree.generation(part.tensor) is not None
-    for group in alike(tree, [(use.leaf, tree.held(use.access), use.nest, use.sites[inner]) for use in uses], inner):
+    state = _in_place(tree, part, inner)
+    views = [tree.held(use.access) if state else use.access for use in uses]
+    seen = [(use.leaf, view, use.nest, use.sites[inner]) for use, view in zip(uses, views, strict=True)]
+    for group in alike(tree, seen, inner):
         counted: dict[tuple[str, str], list[Words]] = {}
         for i in group:
-            use, access = uses[i], tree.held(uses[i].access)
+            use, access = uses[i], views[i]
             parent, child = use.sites[outer], use.sites[inner]
             if access.role == "input" and is_filled:
                 fills, delivered = _inward(use.nest, access, parent, child)
@@ -126,6 +128,21 @@ def _hold_link(tree: Tree, part: Alternative, uses: list[Use], outer: Position, 
         for (memory, kind), each in counted.items():
             largest = max(each, key=lambda words: words.total())
             yield Flow(inner[:-1], memory, part.tensor, kind, largest, part.weight)
+
+
+def _in_place(tree: Tree, part: Alternative, at: Position) -> bool:
+    """Whether a state keeps its one generation at a hold node.
+
+    It does above the loop over its generations, and below where all its users stand below too. A hold for some of them
+    below that loop gets another generation each time: there every generation is an element of its own.
+    """
+    generation = tree.generation(part.tensor)
+    if generation is None:
+        return False
+    users = [*tree.producers(part.tensor), *(leaf for leaf in tree.readers(part.tensor) if leaf.name not in part.forwarded)]
+    above = (node for leaf in users if leaf.below(at) for p, node in leaf.path if p < at)
+    inside = any(isinstance(node, Loop) and node.variable == generation.variable for node in above)
+    return not inside or all(leaf.below(at) for leaf in users)
 
 
 def _is_filled(tree: Tree, part: Alternative, at: Position) -> bool:
