@@ -5,6 +5,7 @@ The command line and ``import einloom`` go through here; each verb is one call.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -15,8 +16,10 @@ from einloom.arch.tree import Architecture
 from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Problem, SpecError
 from einloom.mapper import Mapped, Mapper, combined_front, has_auto, least_product, least_sum, proven
-from einloom.mapper.found import Objective, split_objective
+from einloom.mapper.found import Objective, key_of, split_objective
+from einloom.mapper.fronts import nondominated
 from einloom.mapper.fusion import map_cascade
+from einloom.mapper.space import divisors
 from einloom.mapper.tree_bounds import fill_tree
 from einloom.mapper.tree_result import TreeResult
 from einloom.mapper.whole import Result, Run
@@ -152,6 +155,8 @@ class Design:
         Raises:
             MappingError: No legal mapping, with the reason and its place; or no such objective.
         """
+        if any(cascade.facts.unsized for cascade in self.workload.cascades):
+            return self._split(objective, bounds, deadline_s, reuse, progress, fusion)
         runs = len(list(self.einsums()))
         fronts = objective == "edp" and runs > 1  # the best product of totals is not the sum of best products
         asked = "pareto" if fronts else objective
@@ -178,6 +183,25 @@ class Design:
             return Front(tuple(points), memory)
         return self._total(least_product(mapped) if fronts else least_sum(mapped, base), mapped, base)
 
+    def _split(self, objective: str, *rest: Any) -> Evaluation | Front:
+        """The best sizes of the sub-ranks that are left to the mapper: every one that divides its rank is mapped."""
+        found: list[Evaluation | Front] = []
+        errors: list[EinloomError] = []
+        for sizes in _split_sizes(self.workload):
+            sized = Workload(self.workload.name, tuple(
+                cascade.with_ranks(**sizes[cascade.name]) for cascade in self.workload.cascades
+            ))  # fmt: skip
+            said = ", ".join(f"{rank}={size}" for own in sizes.values() for rank, size in own.items())
+            try:
+                answer = Design(replace(self.loaded, workload=sized)).map(objective, *rest)
+            except MappingError as error:
+                errors.append(error)
+                continue
+            found.append(_said(answer, said))
+        if not found:
+            raise errors[0]
+        return _best_of(found, objective)
+
     def _by_cascade(self) -> Iterator[tuple[Cascade, list[tuple[str, SizedEinsum]]]]:
         """Each cascade with its Einsums by key."""
         for cascade in self.workload.cascades:
@@ -190,7 +214,10 @@ class Design:
         plan = self.loaded.mapping
         if len(found) < 2 or (plan is not None and any(key in plan.nests for key in found)):
             return ()
-        alone = {key.rpartition(".")[2]: results for key, results in found.items()}
+        alone = {
+            key.rpartition(".")[2]: [result for result in results if isinstance(result, EinsumResult)]
+            for key, results in found.items()
+        }
         base, memory = split_objective(objective)
         return map_cascade(cascade, self.architecture, base, lambda einsum: alone[einsum.name], deadline_s, memory)
 
@@ -244,6 +271,49 @@ class Design:
         numbers: dict[str, Fraction | int] = {**cascade.ranks, **{var.upper(): n for var, n in extents.items()}}
         numbers |= plan.parameters
         return replace(nest, nodes=resolved(nest.nodes, numbers, keep_auto=keep_auto))
+
+
+def _split_sizes(workload: Workload) -> Iterator[dict[str, dict[str, int]]]:
+    """Sizes of the open sub-ranks, by cascade."""
+    names, choices = [], []
+    for cascade in workload.cascades:
+        for rank, subs in cascade.split.items():
+            for sub, size in subs[1:]:
+                if size is None:
+                    names.append((cascade.name, sub))
+                    choices.append(divisors(cascade.ranks[rank]))
+    for chosen in itertools.product(*choices):
+        sizes: dict[str, dict[str, int]] = {cascade.name: {} for cascade in workload.cascades}
+        for (name, sub), size in zip(names, chosen, strict=True):
+            sizes[name][sub] = size
+        yield sizes
+
+
+def _said(answer: Evaluation | Front, said: str) -> Evaluation | Front:
+    """The answer with the sizes for which it stands."""
+    if isinstance(answer, Front):
+        return replace(answer, points=tuple(replace(p, space=f"{said}; {p.space}") for p in answer.points))
+    return replace(answer, space=f"{said}; {answer.space}")
+
+
+def _best_of(found: Sequence[Evaluation | Front], objective: str) -> Evaluation | Front:
+    """The best of several answers to one question; what none of them can beat is the least of their bounds."""
+    base, memory = split_objective(objective)
+    fronts = [answer for answer in found if isinstance(answer, Front)]
+    if fronts:
+        points = [point for front in fronts for point in front.points]
+        return Front(tuple(nondominated(points, lambda p: (float(p.cycles), p.energy_pj, _held(p, memory)))), memory)
+    answers = [answer for answer in found if isinstance(answer, Evaluation)]
+    best = min(answers, key=lambda e: key_of(base, e.energy_pj, float(e.cycles)))
+    value = key_of(base, best.energy_pj, float(best.cycles))[0]
+    bound = min((1 - e.gap) * key_of(base, e.energy_pj, float(e.cycles))[0] for e in answers)
+    gap = max(0.0, 1 - bound / value) if value else 0.0
+    proof = best.proof if gap < 1e-12 else "gap"
+    return replace(best, gap=gap, proof=proof)
+
+
+def _held(point: Evaluation, memory: str | None) -> float:
+    return float(point.occupancy(memory)) if memory is not None else 0.0
 
 
 def load(

@@ -239,10 +239,9 @@ def _same_price_of_drains(architecture: Architecture) -> None:
     """The searches price a drain as the read that it is."""
     for memory in architecture.memories():
         if memory.drain_energy_pj not in (None, memory.read_energy_pj):
-            raise MappingError(
-                f"{memory.name} has a `drain_energy` of its own, which the search for the mapping of one Einsum does not price",
-                "leave it out, or give the mapping: `evaluate` prices it",
-            )
+            what = "which the search for the mapping of one Einsum does not price"
+            hint = "leave it out, or give the mapping: `evaluate` prices it"
+            raise MappingError(f"{memory.name} has a `drain_energy` of its own, {what}", hint)
 
 
 def _without_ones(nodes: Nodes) -> Nodes:

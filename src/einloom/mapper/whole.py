@@ -88,7 +88,8 @@ def least_sum(runs: Sequence[Run], objective: Objective) -> Mapping[str, Result]
     chosen: dict[str, Result] = {}
     for run in runs:
         firsts: list[dict[str, Result]] = [{key: results[0] for key, results in found.items()} for found in run]
-        chosen |= min(firsts, key=lambda first: key_of(objective, _energy(first), _cycles(first)))
+        best = min(firsts, key=lambda first: key_of(objective, _energy(first), _cycles(first)))
+        chosen |= best
     return chosen
 
 

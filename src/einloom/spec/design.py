@@ -210,12 +210,7 @@ class _Loader:
 
     def _check_names(self, workload: Workload, architecture: tuple[Architecture, Part]) -> None:
         tensors = {tensor for cascade in workload.cascades for tensor in cascade.tensors}
-        variables = {
-            var
-            for cascade in workload.cascades
-            for einsum in cascade.sized()
-            for var in (*einsum.extents, *einsum.flatten)
-        }
+        variables = {var for cascade in workload.cascades for line in cascade.einsums for var in line.variables}
         arch, part = architecture
         data = part.document.data[part.path[0]]
         found = unknown_names(arch, tensors, variables, data, part.path)

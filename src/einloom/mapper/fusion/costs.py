@@ -176,7 +176,8 @@ class Costs:
                 for memory in (self.machine.buffer, self.machine.outer)
             )
             if operand.tensor in free:
-                places = (np.minimum(places[0], self._in_registers(rows.unit, part, operand) if entry == ENERGY else 0.0),) * 2
+                kept = self._in_registers(rows.unit, part, operand) if entry == ENERGY else 0.0
+                places = (np.minimum(places[0], kept),) * 2
             before = added.get(operand.tensor, (0.0, 0.0))
             added[operand.tensor] = (before[0] + places[0], before[1] + places[1])
         return base, added
@@ -205,10 +206,11 @@ class Costs:
 
     def least(
         self, nests: Nests, part: Part, free: frozenset[str], outs: Sequence[frozenset[str]], entries: Sequence[int],
-    ) -> Mapping[frozenset[str], Floats]:  # fmt: skip
+    ) -> tuple[Mapping[frozenset[str], Floats], Floats]:  # fmt: skip
         """The least of some entries over all options, for each set of operands that bypass the buffer; of others 0.
 
-        ``free`` tensors may stay in registers instead of the buffer.
+        ``free`` tensors may stay in registers instead of the buffer. With it, the least cycles on each unit, infinite
+        where it cannot execute the Einsum. Shape ``(candidates, units)``.
 
         Candidates with the same tile and the same changes are costed once, in blocks that stay in the cache.
         """
@@ -216,6 +218,7 @@ class Costs:
         keys, back = np.unique(np.column_stack([tiles, *stays]), axis=0, return_inverse=True)
         ranks = tiles.shape[1]
         found = {out: np.full((len(keys), self.width), np.inf) for out in outs}
+        quick = np.full((len(keys), len(self.machine.units)), np.inf)
         for options in self.interior(part, frozenset()).options:
             block = max(1, BLOCK // len(options.layouts))
             for start in range(0, len(keys), block):
@@ -223,6 +226,8 @@ class Costs:
                 mine = [keys[some, ranks + i] for i in range(len(stays))]
                 rows = rows_of(options, keys[some, :ranks], mine, frozenset())
                 wrong = np.where(rows.valid, 0.0, np.inf)
+                unit = self.machine.units.index(options.unit)
+                quick[some, unit] = np.minimum(quick[some, unit], (rows.busy + wrong).min(axis=1))
                 for entry in entries:
                     parts = self._entry(rows, part, frozenset(), entry, free)
                     for out in outs:
@@ -230,7 +235,8 @@ class Costs:
                         found[out][some, entry] = np.minimum(found[out][some, entry], least)
         for vector in found.values():
             vector[:, [e for e in range(self.width) if e not in entries]] = 0.0
-        return {out: vector[back.ravel()] for out, vector in found.items()}
+        back = back.ravel()
+        return {out: vector[back] for out, vector in found.items()}, quick[back]
 
 
 _Entry = tuple[Floats, dict[str, tuple[Floats | float, Floats | float]]]
@@ -246,4 +252,4 @@ def _chosen(entry: _Entry, part: Part, bypassing: frozenset[str]) -> Floats:
 
 def alone(vector: Floats) -> Floats:
     """Cycles of an Einsum by itself: its busiest resource. Shape without the last axis."""
-    return vector[..., BUSY:].max(axis=-1)
+    return np.asarray(vector[..., BUSY:].max(axis=-1))

@@ -154,8 +154,8 @@ class Group:
             if len({part.operands[index].variables for part, index in users}) > 1:
                 return f"{tensor} is indexed by different ranks"
             if any(part.operands[index].state for part, index in users):
-                outside = {n for n in (*self.flow.producers(tensor), *self.flow.consumers(tensor)) if n not in self.names}
-                if outside:
+                everybody = {*self.flow.producers(tensor), *self.flow.consumers(tensor)}
+                if not everybody <= self.names:
                     return f"the recurrence of {tensor} would be cut"
         for state in self.states:
             if state not in self.sharable:
@@ -165,7 +165,8 @@ class Group:
         return ""
 
     def _connected(self, part: Part) -> bool:
-        return any(part.name in (read.producer, read.consumer) and read.producer != read.consumer for read in self.reads)
+        pairs = ((read.producer, read.consumer) for read in self.reads if read.producer != read.consumer)
+        return any(part.name in pair for pair in pairs)
 
     @cached_property
     def states(self) -> tuple[str, ...]:
@@ -191,13 +192,11 @@ class Group:
     def _torn(self, variable: str) -> bool:
         """Whether an Einsum without a rank waits for the end of a loop over it, and is waited for inside that loop."""
         names = {part.name for part in self.parts if variable not in part.extents}
-        late = {r.consumer for r in self.reads if r.producer not in names and r.consumer in names and not r.distance}
-        while True:
-            more = {r.consumer for r in self.reads if r.producer in late and r.consumer in names and not r.distance} - late
-            if not more:
-                break
+        now = [(read.producer, read.consumer) for read in self.reads if not read.distance]
+        late = {consumer for producer, consumer in now if producer not in names and consumer in names}
+        while more := {c for p, c in now if p in late and c in names} - late:
             late |= more
-        return any(r.producer in late and r.consumer not in names and not r.distance for r in self.reads)
+        return any(producer in late and consumer not in names for producer, consumer in now)
 
     def _streams(self, read: Read, variable: str) -> bool:
         by_name = {part.name: part for part in self.parts}

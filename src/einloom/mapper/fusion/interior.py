@@ -1,7 +1,8 @@
 """What an Einsum of a group may do inside a slot: spatial loops, registers, and the loops around them, as arrays.
 
 An option fixes what does not depend on the tile of the slot: instances along every rank, which tensors the registers
-hold, one inside the other, and how a rank that stands above the first and below the second is split. The loops fall into blocks::
+hold, one inside the other, and how a rank that stands above the first and below the second is split. The loops fall
+into blocks::
 
     [ranks of T1] registers hold T1 [ranks of T2 that T1 has not] registers hold T2 [the others] compute
 
@@ -17,6 +18,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -207,14 +209,16 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
     for index, operand in enumerate(part.operands):
         has = options.mask(index)
         shared = options.spread[:, ~has].prod(axis=1)[None]
-        merged = unit.reduces(part.einsum, operand.tensor) if operand.output else unit.multicasts(part.einsum, operand.tensor)
+        meets = unit.reduces if operand.output else unit.multicasts
+        merged = meets(part.einsum, operand.tensor)
         join = shared if merged else np.ones_like(shared)
         touched = operand.elements * shared
         if operand.tensor in resident:
             words.append(np.zeros(valid.shape))
             returns.append(np.zeros(valid.shape))
             pj = pj + _register_pj(unit, operand.bits, points, operand.output, touched, None)
-            resident_bits = resident_bits + _bits(part, unit, operand.tensor, _times(left, np.flatnonzero(has), valid.shape))
+            whole = _times(left, has, valid.shape)
+            resident_bits = resident_bits + _bits(part, unit, operand.tensor, whole)
             continue
         if index not in options.sequence:
             moved = np.broadcast_to(points / join, valid.shape)
@@ -223,7 +227,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
             pj = pj + _link_pj(unit) * points
             continue
         inside = _inside(options, index, left, valid.shape)
-        whole = _times(left, np.flatnonzero(has), valid.shape)
+        whole = _times(left, has, valid.shape)
         again = _again(options, index, left, valid.shape)
         times = np.where(whole * again == inside, stays[index][:, None], slots)
         each = whole * again * times * instances
@@ -231,7 +235,8 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
         back = each - touched if operand.output else np.zeros(valid.shape)
         words.append(moved)
         returns.append(moved - operand.elements if operand.output else back)
-        pj = pj + _register_pj(unit, operand.bits, points, operand.output, touched, each) + _link_pj(unit) * (each + back)
+        pj = pj + _register_pj(unit, operand.bits, points, operand.output, touched, each)
+        pj = pj + _link_pj(unit) * (each + back)
         held_bits = held_bits + _bits(part, unit, operand.tensor, inside)
     if unit.registers is not None:
         valid = valid & (held_bits + resident_bits <= float(unit.registers.capacity.value))
@@ -249,11 +254,12 @@ def _divide(options: Options, left: Sequence[Floats]) -> npt.NDArray[np.bool_]:
     return valid
 
 
-def _times(left: Sequence[Floats], ranks: Iterable[int], shape: tuple[int, ...]) -> Floats:
+def _times(left: Sequence[Floats], ranks: Iterable[bool], shape: tuple[int, ...]) -> Floats:
     """Product of what is left of some ranks in one instance."""
     total: Floats | None = None
-    for rank in ranks:
-        total = left[rank] if total is None else total * left[rank]
+    for part, wanted in zip(left, ranks, strict=True):
+        if wanted:
+            total = part if total is None else total * part
     return np.ones(shape) if total is None else total
 
 
@@ -275,10 +281,11 @@ def _again(options: Options, index: int, left: Sequence[Floats], shape: tuple[in
     """How often the tiles of the inner hold come again, because of ranks further out that it has not."""
     if len(options.sequence) < 2 or index == options.sequence[0]:
         return 1.0
-    moving = _times(left, np.flatnonzero(options.role("mid")), shape) > 1
+    moving = _times(left, options.role("mid"), shape) > 1
     outside = np.ones(shape)
-    for rank in np.flatnonzero(options.role("split")):
-        outside = outside * (left[rank] / options.inner[None, :, rank])
+    for rank, role in enumerate(options.roles):
+        if role == "split":
+            outside = outside * (left[rank] / options.inner[None, :, rank])
     return np.where(moving, outside, 1.0)
 
 
@@ -290,19 +297,18 @@ def _bits(part: Part, unit: Unit, tensor: str, words: Floats) -> Floats:
 
 
 def _register_pj(
-    unit: Unit, bits: object, points: float, output: bool, touched: Floats, each: Floats | None
+    unit: Unit, bits: Fraction, points: float, output: bool, touched: Floats, each: Floats | None
 ) -> Floats | float:
     """Energy of the registers for one operand: its operations, and what comes in and goes out (None: nothing does)."""
     memory = unit.registers
     assert memory is not None
-    share = accesses(memory, float(bits))  # type: ignore[arg-type]
+    share = accesses(memory, float(bits))
     if not output:
         filled = each if each is not None else 0.0
         return share * (points * memory.read_energy_pj + filled * memory.write_energy_pj)
-    reads, writes, drains = points - touched, points, np.zeros_like(touched)
-    if each is not None:
-        reads, writes, drains = reads + each, writes + each - touched, each
-    return share * memory.access_energy_pj(reads, writes, drains)
+    if each is None:
+        return share * memory.access_energy_pj(points - touched, np.full_like(touched, points), np.zeros_like(touched))
+    return share * memory.access_energy_pj(points - touched + each, points + each - touched, each)
 
 
 def accesses(memory: Memory, bits: float) -> float:

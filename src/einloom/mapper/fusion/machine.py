@@ -16,7 +16,7 @@ from einloom.model.structure import applies
 from einloom.workloads.sized import SizedEinsum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
     """One compute with what lies between it and the buffer.
 
@@ -79,7 +79,8 @@ def machine_of(architecture: Architecture) -> Machine | str:
     if type(architecture.timing) is not TimingLaw or architecture.template:
         return f"the timing law of the template '{architecture.template}' is that of single Einsums"
     paths = architecture.paths()
-    if any(len(path) < 3 or not isinstance(path[1], Memory) for path in paths) or len({path[1].name for path in paths}) > 1:
+    short = any(len(path) < 3 or not isinstance(path[1], Memory) for path in paths)
+    if short or len({path[1].name for path in paths}) > 1:
         return "there is no buffer right below the outermost memory that all computes share"
     outer, buffer = paths[0][0], paths[0][1]
     assert isinstance(outer, Memory)

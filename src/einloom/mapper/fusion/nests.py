@@ -19,7 +19,7 @@ from einloom.mapper.space import divisors
 
 Floats = npt.NDArray[np.float64]
 FEW = 3
-"""Ranks up to which, where so many can be blocked, as many loops are shared over them (beside those over batch ranks)."""
+"""Loops that are shared, beside those over batch ranks, where so many ranks or fewer can be blocked."""
 MANY = 2
 """Loops that are shared where more ranks can be."""
 
@@ -58,7 +58,7 @@ class Nests:
         return np.stack([self.inside(rank, len(self.loops)) for rank in part.extents], axis=1)
 
     def visits(self, part: Part, variables: frozenset[str], depth: int) -> Floats:
-        """How often a tile below the first ``depth`` loops changes in the nest of an Einsum, the first time included."""
+        """How often a tile below ``depth`` loops changes in the nest of an Einsum, the first time included."""
         total = np.ones(len(self))
         moving = np.zeros(len(self), dtype=bool)
         for i in range(depth - 1, -1, -1):
@@ -79,7 +79,7 @@ class Nests:
 
     @cached_property
     def slots(self) -> Floats:
-        return self.bounds.prod(axis=1)
+        return np.asarray(self.bounds.prod(axis=1))
 
     def outermost(self, variables: frozenset[str] | set[str]) -> int:
         """Loops above the first one over any of some ranks: all of them where there is none."""

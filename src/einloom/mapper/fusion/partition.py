@@ -1,7 +1,7 @@
 """Cuts a cascade into groups: the best sum of consecutive groups, each solved once.
 
-Groups run one after the other and meet in the outermost memory, so energy and cycles add up; what is best of the whole is
-found from the left, group by group (a front of sums, where a product or a front is asked for).
+Groups run one after the other and meet in the outermost memory, so energy and cycles add up; what is best of the whole
+is found from the left, group by group (a front of sums, where a product or a front is asked for).
 """
 
 from __future__ import annotations

@@ -11,11 +11,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from einloom.mapper.found import Objective, key_of
+from einloom.mapper.fusion.balance import balanced
 from einloom.mapper.fusion.costs import BUSY, ENERGY, Costs, alone
 from einloom.mapper.fusion.group import Part
 from einloom.mapper.fusion.interior import Layout, Options
@@ -32,6 +34,7 @@ GLANCED = 3
 """Layouts that a glance looks at."""
 Residents = Mapping[str, str]
 """Tensors in registers while a slot runs, with the unit whose registers."""
+Chosen = TypeVar("Chosen")
 Beaten = Callable[[float, float], bool]
 """Whether an energy (pJ) and cycles that nothing goes below are no better than what is known."""
 
@@ -74,6 +77,14 @@ class Offer:
     vector: Floats
     registers: float
     choice: Choice
+
+
+@dataclass(frozen=True, eq=False)
+class Lowest:
+    """What nothing goes below: energy, and cycles of each Einsum on each unit. Shape of ``busy``: (Einsums, units)."""
+
+    energy_pj: float
+    busy: Floats
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,7 @@ def internal_bits(costs: Costs, nests: Nests, homes: Mapping[str, int], schedule
     depth = len(nests.loops)
     brief = [t for t, at in homes.items() if at == depth and t not in group.flow.states]
     each = [sum((bits[t] for t in brief if _lives(costs, t, i)), none) for i in range(len(group.parts))]
-    return sum((bits[t] for t in homes if t not in brief), none) + np.max(each, axis=0)
+    return np.asarray(sum((bits[t] for t in homes if t not in brief), none) + np.max(each, axis=0))
 
 
 def _lives(costs: Costs, tensor: str, child: int) -> bool:
@@ -239,24 +250,35 @@ class Slot:
         entries = []
         for chosen in itertools.product(*choices.values()):
             residents = {t: unit for t, unit in zip(choices, chosen, strict=True) if unit}
-            bound = self._bound(residents)
-            if bound is not None:
-                entries.append((key_of(self.objective, *bound), bound, residents))
-        for _, bound, residents in sorted(entries, key=lambda entry: entry[0]):
-            if not self.beaten(*bound):
-                yield residents
+            lowest = [self._lowest(part, residents) for part in self.parts]
+            known = [low for low in lowest if low is not None]
+            if len(known) == len(lowest):
+                entries.append((residents, known))
+        yield from self._ordered([(residents, self._total(known)) for residents, known in entries])
+
+    def _ordered(self, entries: Sequence[tuple[Chosen, Lowest]]) -> Iterator[Chosen]:
+        """What may be better than what is known, the most promising first."""
+        if not entries:
+            return
+        busy = balanced(np.array([low.busy for _, low in entries]))
+        bounds = [(low.energy_pj, float(cycles)) for (_, low), cycles in zip(entries, busy, strict=True)]
+        for place in sorted(range(len(entries)), key=lambda i: key_of(self.objective, *bounds[i])):
+            if not self.beaten(*bounds[place]):
+                yield entries[place][0]
+
+    def _total(self, lowest: Sequence[Lowest]) -> Lowest:
+        """Of all Einsums, with what crosses the outermost memory."""
+        energy = self._least_crossing + sum(low.energy_pj for low in lowest)
+        return Lowest(energy, np.concatenate([low.busy for low in lowest]))
 
     def _bound(self, residents: Residents) -> tuple[float, float] | None:
         """Energy and cycles that some residents cannot go below; None: they cannot be."""
-        energy, cycles, total = self._least_crossing, 0.0, 0.0
-        for part in self.parts:
-            least = self._least(part, residents)
-            if least is None:
-                return None
-            energy += float(least[ENERGY])
-            total += float(least[BUSY])
-            cycles = max(cycles, float(least[BUSY]))
-        return energy, max(cycles, total / len(self.units))
+        lowest = [self._lowest(part, residents) for part in self.parts]
+        known = [low for low in lowest if low is not None]
+        if len(known) < len(lowest):
+            return None
+        total = self._total(known)
+        return total.energy_pj, float(balanced(total.busy))
 
     @cached_property
     def _least_crossing(self) -> float:
@@ -265,19 +287,30 @@ class Slot:
             for tensor, places in self.crossing.items() if tensor not in self.bypassing
         )  # fmt: skip
 
-    def _least(self, part: Part, residents: Residents) -> Floats | None:
+    def _lowest(self, part: Part, residents: Residents) -> Lowest | None:
         own = self._own(part, residents)
         if own is None:
             return None
         key = (part.name, *own)
-        if key not in self._lowest:
+        if key not in self._known_lowest:
             offers = self._offers(part, residents)
-            self._lowest[key] = _least(offers) if offers else None
-        return self._lowest[key]
+            self._known_lowest[key] = self._lowest_of([offers]) if offers else None
+        return self._known_lowest[key]
 
     @cached_property
-    def _lowest(self) -> dict[tuple[str, frozenset[str], str], Floats | None]:
+    def _known_lowest(self) -> dict[tuple[str, frozenset[str], str], Lowest | None]:
         return {}
+
+    def _lowest_of(self, offers: Sequence[Sequence[Offer]]) -> Lowest:
+        """What some Einsums cannot go below, each by itself."""
+        busy = np.full((len(offers), len(self.units)), np.inf)
+        energy = 0.0
+        for row, mine in enumerate(offers):
+            energy += min(float(offer.vector[ENERGY]) for offer in mine)
+            for offer in mine:
+                unit = self.units.index(offer.choice.unit.name)
+                busy[row, unit] = min(busy[row, unit], offer.vector[BUSY])
+        return Lowest(energy, busy)
 
     def _own(self, part: Part, residents: Residents) -> tuple[frozenset[str], str] | None:
         """(residents of an Einsum, the unit that they ask for); None where they ask for two."""
@@ -336,20 +369,16 @@ class Slot:
         if not all(every) or not all(layouts):
             return
         alone = [i for i in range(len(every)) if not any(i in cluster for cluster in clusters)]
-        base = self._sum([_least(every[i]) for i in alone])
+        base = self._lowest_of([every[i] for i in alone])
         tables = [
-            {layout: self._sum([_least(_of_layout(every[i], layout)) for i in cluster]) for layout in mine}
+            {layout: self._lowest_of([_of_layout(every[i], layout) for i in cluster]) for layout in mine}
             for cluster, mine in zip(clusters, layouts, strict=True)
         ]
         entries = []
         for chosen in itertools.product(*layouts):
             parts = [base, *(table[layout] for table, layout in zip(tables, chosen, strict=True))]
-            energy = self._least_crossing + sum(part[0] for part in parts)
-            cycles = max(max(part[1] for part in parts), sum(part[2] for part in parts) / len(self.units))
-            entries.append((key_of(self.objective, energy, cycles), (energy, cycles), chosen))
-        for _, bound, chosen in sorted(entries, key=lambda entry: entry[0]):
-            if self.beaten(*bound):
-                continue
+            entries.append((chosen, self._total(parts)))
+        for chosen in self._ordered(entries):
             offers = list(every)
             for cluster, layout in zip(clusters, chosen, strict=True):
                 for i in cluster:
@@ -361,11 +390,6 @@ class Slot:
                 if any(o.tensor == tensor for i in cluster for o in self.parts[i].operands)
             }
             yield offers, laid
-
-    def _sum(self, least: Sequence[Floats]) -> tuple[float, float, float]:
-        """(energy, longest, cycles in all) of some Einsums, at least."""
-        busy = [float(vector[BUSY]) for vector in least]
-        return sum(float(vector[ENERGY]) for vector in least), max(busy, default=0.0), sum(busy)
 
     def _clusters(self, residents: Residents) -> list[list[int]]:
         """Einsums that share registers, by index."""
@@ -473,11 +497,6 @@ class Slot:
         cycles = max(float(vector[BUSY]), *map(float, loads), *map(float, vector[width : width + count]))
         energy = float(cost[ENERGY] + vector[ENERGY]) + cycles * self.costs.leakage_pj
         return Solution(energy, cycles, self.nests, depths, frozenset(residents), choices, schedule, bits)
-
-
-def _least(offers: Sequence[Offer]) -> Floats:
-    """The least of each entry."""
-    return np.asarray(np.min([offer.vector for offer in offers], axis=0))
 
 
 def _of_layout(offers: Sequence[Offer], layout: Layout) -> tuple[Offer, ...]:

@@ -1,8 +1,8 @@
-"""The best shared loops, residences, bindings and schedules of one group: candidates in order of a bound, solved exactly.
+"""The best shared loops, residences, bindings and schedules of one group: candidates in the order of a bound.
 
 The bound of a candidate gives every Einsum its cheapest option and every boundary tensor its cheapest place, each for
-itself. What it leaves out is the capacity of the buffer, that registers and layouts are shared, and what overlap costs to
-fill; a candidate that is reached is solved with all of them.
+itself. What it leaves out is that registers and layouts are shared, and what overlap costs to fill; a candidate that is
+reached is solved with all of that (`slot`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from einloom.mapper.found import Objective, key_of
+from einloom.mapper.fusion.balance import balanced
 from einloom.mapper.fusion.costs import BUSY, ENERGY, Costs
 from einloom.mapper.fusion.group import Part
 from einloom.mapper.fusion.nests import Nests, nests_of
@@ -60,12 +60,14 @@ class _Told:
         nests: The candidates.
         crossing: Every tensor that the buffer may hold, at every depth.
         least: The least costs of every Einsum, by which of its operands bypass the buffer.
+        quick: Cycles of the busiest unit, at least.
         inside, together: Bits of intermediates in the buffer, at least, and where all are alive at once.
     """
 
     nests: Nests
     crossing: Mapping[str, list[Place]]
     least: Mapping[str, Mapping[frozenset[str], Floats]]
+    quick: Floats
     inside: Floats
     together: Floats
 
@@ -143,7 +145,8 @@ class _Search:
 
     def _scout(self, queue: Sequence[_Entry]) -> None:
         """Look at promising candidates briefly, where each of them is many: a good answer early cuts the rest."""
-        if not any(may_reside(self.costs, entry.bounded.told.nests, t) for entry in queue[:1] for t in self.costs.group.internal):
+        internal = self.costs.group.internal
+        if not any(may_reside(self.costs, entry.bounded.told.nests, t) for entry in queue[:1] for t in internal):
             return
         until = None if self.deadline is None else (time.monotonic() + self.deadline) / 2
         for count, entry in enumerate(queue):
@@ -220,39 +223,38 @@ class _Search:
             inside = self._least_internal_bits(nests, "sequential")
             together = self._least_internal_bits(nests, schedules_of(self.costs)[-1])
             least = {part.name: self._least(nests, part, may, never) for part in costs.group.parts}
-            told = _Told(nests, crossing, least, inside, together)
+            quick = balanced(np.stack([cycles for _, cycles in least.values()], axis=1))
+            told = _Told(nests, crossing, {name: low for name, (low, _) in least.items()}, quick, inside, together)
             alone = [t for t in may if len(costs.group.users[t]) == 1] if len(may) > MAX_TOGETHER else []
             shared = [t for t in may if t not in alone]
-            for out in itertools.chain.from_iterable(itertools.combinations(shared, n) for n in range(len(shared) + 1)):
+            for out in _subsets(shared):
                 bypassing = never | set(out)
-                yield self._bound(told, bypassing, [t for t in crossing if t not in bypassing and t not in alone], alone)
+                held = [t for t in crossing if t not in bypassing and t not in alone]
+                yield self._bound(told, bypassing, held, alone)
 
     def _bound(self, told: _Told, bypassing: frozenset[str], held: list[str], alone: list[str]) -> _Bounded:
         """Bounds where it is open whether the tensors ``alone``, each of one Einsum, are in the buffer."""
         vector = self._least_crossing([told.crossing[t] for t in held], told.inside, len(told.nests))
-        busy: list[Floats] = []
         for part in self.costs.group.parts:
             mine = {operand.tensor for operand in part.operands}
             options = []
             open_here = [t for t in alone if t in mine]
-            for n in range(len(open_here) + 1):
-                for out in itertools.combinations(open_here, n):
-                    kept = [told.crossing[t] for t in open_here if t not in out]
-                    within = self._least_crossing(kept, told.inside, len(told.nests))
-                    options.append(told.least[part.name][bypassing & mine | set(out)] + within)
+            for out in _subsets(open_here):
+                kept = [told.crossing[t] for t in open_here if t not in out]
+                within = self._least_crossing(kept, told.inside, len(told.nests))
+                options.append(told.least[part.name][bypassing & mine | set(out)] + within)
             best = options[0] if len(options) == 1 else np.min(options, axis=0)
             vector = vector + best
-            busy.append(best[:, BUSY])
-        return _Bounded(told, bypassing, tuple(alone), *self._both(vector, busy))
+        return _Bounded(told, bypassing, tuple(alone), *self._both(vector, told.quick))
 
     def _least(
         self, nests: Nests, part: Part, may: list[str], never: frozenset[str]
-    ) -> Mapping[frozenset[str], Floats]:
-        """The least of each entry that an Einsum can have, by which of its operands bypass the buffer."""
+    ) -> tuple[Mapping[frozenset[str], Floats], Floats]:
+        """The least of each entry that an Einsum can have, by which operands bypass the buffer; cycles by unit."""
         mine = {operand.tensor for operand in part.operands}
         always = never & mine
         some = [t for t in may if t in mine]
-        outs = [always | set(out) for n in range(len(some) + 1) for out in itertools.combinations(some, n)]
+        outs = [always | set(out) for out in _subsets(some)]
         return self.costs.least(nests, part, self._free(nests), outs, self._entries)
 
     @property
@@ -294,21 +296,12 @@ class _Search:
         """Intermediates that may stay in registers: in a bound they cost the buffer nothing."""
         return frozenset(t for t in self.costs.group.internal if may_reside(self.costs, nests, t))
 
-    def _both(self, vector: Floats, busy: Sequence[Floats]) -> tuple[Floats, Floats]:
+    def _both(self, vector: Floats, quick: Floats) -> tuple[Floats, Floats]:
         """Energy and cycles that a candidate cannot go below."""
-        units = self.costs.machine.units
-        cycles = np.maximum(np.sum(busy, axis=0) / len(units), np.max(busy, axis=0))
-        for unit in units:  # what no other unit can execute
-            bound = [b for b, able in zip(busy, self._able, strict=True) if able == {unit.name}]
-            cycles = np.maximum(cycles, np.sum(bound, axis=0)) if bound else cycles
+        cycles = quick
         if self.costs.width > BUSY + 1:
             cycles = np.maximum(cycles, vector[:, BUSY + 1 :].max(axis=1))
         return vector[:, ENERGY] + self._leakage(cycles), cycles
-
-    @cached_property
-    def _able(self) -> list[set[str]]:
-        """Units that can execute each Einsum."""
-        return [{o.unit.name for o in self.costs.interior(p, frozenset()).options} for p in self.costs.group.parts]
 
     def _leakage(self, cycles: Floats) -> Floats | float:
         return cycles * self.costs.leakage_pj if self.costs.leakage_pj else 0.0
@@ -330,21 +323,18 @@ class _Search:
         """Every choice of open tensors that bypass the buffer, the most promising first, while it may be the best."""
         told, entries = bounded.told, []
         one = slice(candidate, candidate + 1)
-        for n in range(len(bounded.open) + 1):
-            for out in itertools.combinations(bounded.open, n):
-                bypassing = bounded.bypassing | set(out)
-                vector = np.zeros((1, self.costs.width))
-                for tensor, places in told.crossing.items():
-                    if tensor not in bypassing:
-                        fits = [place.cost[one] for place in places if place.bits[candidate] <= self._capacity]
-                        vector = vector + (np.min(fits, axis=0) if fits else np.inf)
-                busy = []
-                for part in self.costs.group.parts:
-                    mine = {operand.tensor for operand in part.operands}
-                    least = told.least[part.name][bypassing & mine][one]
-                    vector, busy = vector + least, [*busy, least[:, BUSY]]
-                energy, cycles = self._both(vector, busy)
-                entries.append((float(energy[0]), float(cycles[0]), bypassing))
+        for out in _subsets(bounded.open):
+            bypassing = bounded.bypassing | set(out)
+            vector = np.zeros((1, self.costs.width))
+            for tensor, places in told.crossing.items():
+                if tensor not in bypassing:
+                    fits = [place.cost[one] for place in places if place.bits[candidate] <= self._capacity]
+                    vector = vector + (np.min(fits, axis=0) if fits else np.inf)
+            for part in self.costs.group.parts:
+                mine = {operand.tensor for operand in part.operands}
+                vector = vector + told.least[part.name][bypassing & mine][one]
+            energy, cycles = self._both(vector, told.quick[one])
+            entries.append((float(energy[0]), float(cycles[0]), bypassing))
         for energy_pj, cycle, bypassing in sorted(entries, key=lambda e: key_of(self.objective, e[0], e[1])):
             if not self._beaten(energy_pj, cycle):
                 yield bypassing
@@ -352,6 +342,10 @@ class _Search:
     @property
     def _capacity(self) -> float:
         return float(self.costs.machine.buffer.capacity.value)
+
+
+def _subsets(tensors: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return itertools.chain.from_iterable(itertools.combinations(tensors, n) for n in range(len(tensors) + 1))
 
 
 def _rounded(values: Floats) -> Floats:
