@@ -18,7 +18,7 @@ from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Amount, Memory
 from einloom.mapper.fusion.group import Group, Operand, Part
 from einloom.mapper.fusion.interior import Interior, Options, Rows, accesses, rows_of
-from einloom.mapper.fusion.machine import Machine, Unit
+from einloom.mapper.fusion.machine import Machine
 from einloom.mapper.fusion.nests import Nests
 from einloom.model.fused.words import ports
 from einloom.model.structure import applies
@@ -176,17 +176,23 @@ class Costs:
                 for memory in (self.machine.buffer, self.machine.outer)
             )
             if operand.tensor in free:
-                kept = self._in_registers(rows.unit, part, operand) if entry == ENERGY else 0.0
+                kept = self._in_registers(rows, part, operand, entry)
                 places = (np.minimum(places[0], kept),) * 2
             before = added.get(operand.tensor, (0.0, 0.0))
             added[operand.tensor] = (before[0] + places[0], before[1] + places[1])
         return base, added
 
-    def _in_registers(self, unit: Unit, part: Part, operand: Operand) -> float:
-        """Energy of an operand that stays in the registers while a slot runs, pJ, at least."""
-        memory = unit.registers
+    def _in_registers(self, rows: Rows, part: Part, operand: Operand, entry: int) -> Floats | float:
+        """One entry of an operand that stays in the registers while a slot runs; infinite where it cannot fit them."""
+        memory = rows.unit.registers
         if memory is None:
             return math.inf
+        ranks = [rank for rank, name in enumerate(part.extents) if name in operand.variables]
+        share = rows.tiles[:, ranks].prod(axis=1) / math.prod(rows.unit.axes.values())
+        fits = (share * float(operand.bits) <= float(memory.capacity.value))[:, None]
+        return np.where(fits, self._kept_pj(memory, part, operand) if entry == ENERGY else 0.0, np.inf)
+
+    def _kept_pj(self, memory: Memory, part: Part, operand: Operand) -> float:
         points = float(part.points)
         reads, writes = (points - operand.elements, points) if operand.output else (points, 0.0)
         return accesses(memory, float(operand.bits)) * memory.access_energy_pj(max(0.0, reads), writes, 0.0)

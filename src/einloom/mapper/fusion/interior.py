@@ -176,6 +176,7 @@ class Rows:
         valid: Whether the tile divides and the registers hold what they must.
         registers: Bits of the unit's registers that the Einsum's own holds take in one instance.
         unit: Whose registers.
+        tiles: Extent of every rank in a slot. Shape ``(tiles, ranks)``.
     """
 
     words: tuple[Floats, ...]
@@ -185,6 +186,7 @@ class Rows:
     valid: npt.NDArray[np.bool_]
     registers: Floats
     unit: Unit
+    tiles: Floats
 
 
 def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: frozenset[str]) -> Rows:
@@ -241,7 +243,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
     if unit.registers is not None:
         valid = valid & (held_bits + resident_bits <= float(unit.registers.capacity.value))
     busy = np.broadcast_to(_busy(options), valid.shape)
-    return Rows(tuple(words), tuple(returns), pj, busy, valid, held_bits, unit)
+    return Rows(tuple(words), tuple(returns), pj, busy, valid, held_bits, unit, tiles)
 
 
 def _divide(options: Options, left: Sequence[Floats]) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from einloom.arch.tree import Architecture
 from einloom.mapper.found import Objective, key_of
@@ -42,6 +42,7 @@ class Piece:
         nodes: Its list in the tree.
         label: The Einsum, or a name for the group.
         fused: Whether it is a group.
+        gap: Of the mapping of a single Einsum.
     """
 
     energy_pj: float
@@ -49,6 +50,29 @@ class Piece:
     nodes: Nodes
     label: str
     fused: bool
+    gap: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Floor:
+    """What the first Einsums cannot go below, however they are cut: the objective where it adds up, energy, cycles."""
+
+    value: float
+    energy_pj: float
+    cycles: float
+
+    def plus(self, other: _Floor) -> _Floor:
+        return _Floor(self.value + other.value, self.energy_pj + other.energy_pj, self.cycles + other.cycles)
+
+    @classmethod
+    def least(cls, floors: Sequence[_Floor]) -> _Floor:
+        """Of several ways to cut."""
+        inf = float("inf")
+        return cls(
+            min((floor.value for floor in floors), default=inf),
+            min((floor.energy_pj for floor in floors), default=inf),
+            min((floor.cycles for floor in floors), default=inf),
+        )
 
 
 @dataclass(frozen=True)
@@ -70,10 +94,10 @@ class _Partition:
     machine: Machine
     objective: Objective
     deadline: float | None
-    missing: float = 0.0
     complete: bool = True
     candidates: int = 0
     solved: int = 0
+    floors: list[_Floor] = field(default_factory=list)
 
     def sums(self, alone: Alone) -> list[_Sum]:
         """The best ways to run the whole cascade with at least one group."""
@@ -82,8 +106,10 @@ class _Partition:
         recurrent = self._recurrent()
         single = [[] if e.name in recurrent else self._alone(alone(e)) for e in einsums]
         best: list[list[_Sum]] = [[_Sum(0.0, 0.0, ())]]
+        self.floors = [_Floor(0.0, 0.0, 0.0)]
         for end in range(1, len(einsums) + 1):
             found = [total.plus(piece) for total in best[end - 1] for piece in single[end - 1]]
+            floors = [self.floors[end - 1].plus(self._floor(found)) for found in (single[end - 1],) if found]
             for start in range(end - 2, -1, -1):
                 chosen = parts[start:end]
                 if not best[start] or any(part is None for part in chosen):
@@ -91,11 +117,20 @@ class _Partition:
                 group = Group(self.flow, tuple(part for part in chosen if part is not None))
                 if group.refusal:
                     continue
-                limit = self._limit(best[start], found)
-                pieces = self._group(group, limit)
+                pieces, floor = self._group(group, self._limit(best[start], found))
+                floors.append(self.floors[start].plus(floor))
                 found += [total.plus(piece) for total in best[start] for piece in pieces]
             best.append(self._best(found))
+            self.floors.append(_Floor.least(floors))
         return best[-1]
+
+    def _floor(self, pieces: Sequence[Piece]) -> _Floor:
+        """What an Einsum by itself cannot go below."""
+        values = [key_of(self.objective, piece.energy_pj, piece.cycles)[0] * (1 - piece.gap) for piece in pieces]
+        known = [(1 - piece.gap, piece) for piece in pieces]
+        return _Floor(
+            min(values), min(part * p.energy_pj for part, p in known), min(part * p.cycles for part, p in known)
+        )
 
     def _limit(self, before: list[_Sum], found: list[_Sum]) -> float:
         """What a group must beat to be of use, in a quantity that adds up; infinite for the others."""
@@ -118,22 +153,21 @@ class _Partition:
             nodes = tuple(parse_node(line) for line in result.mapping)
             outer = self.machine.outer.name
             kept = tuple(node for node in nodes if not (isinstance(node, Hold) and node.memory == outer))
-            pieces.append(Piece(result.energy_pj, float(result.cycles), kept, result.name, False))
+            pieces.append(Piece(result.energy_pj, float(result.cycles), kept, result.name, False, result.gap))
         return pieces
 
-    def _group(self, group: Group, limit: float) -> list[Piece]:
+    def _group(self, group: Group, limit: float) -> tuple[list[Piece], _Floor]:
         rules = {part.name: self.machine.architecture.rules_for(part.einsum) for part in group.parts}
         costs = Costs(group, self.machine, rules)
         objective: Objective = "pareto" if self.objective == "edp" else self.objective
         solved = solve(costs, objective, limit, self.deadline)
         self.candidates += solved.candidates
         self.solved += solved.solved
-        if not solved.complete:
-            self.complete = False
-            value = min((s.key(objective)[0] for s in solved.front), default=limit)
-            self.missing = max(self.missing, value - solved.bound)
+        self.complete &= solved.complete
+        value = min((s.key(objective)[0] for s in solved.front), default=limit)
+        floor = _Floor(min(value, solved.bound), solved.least_energy_pj, solved.least_cycles)
         label = "_".join(part.name for part in group.parts)
-        return [Piece(s.energy_pj, s.cycles, tree_of(costs, s), label, True) for s in solved.front]
+        return [Piece(s.energy_pj, s.cycles, tree_of(costs, s), label, True) for s in solved.front], floor
 
     def _recurrent(self) -> frozenset[str]:
         """Einsums between which a state is carried: cut apart, its generations would all have to be kept."""
@@ -184,9 +218,15 @@ def _result(
         nodes = (head, ScheduleNode("sequential", children))
     result = TreeResult(nodes, evaluate_tree(cascade, machine.architecture, nodes))
     value = key_of(objective, result.energy_pj, float(result.cycles))[0]
-    bound = key_of(objective, found.energy_pj, found.cycles)[0] - partition.missing
-    gap = max(0.0, 1 - bound / value) if value and objective != "pareto" else 0.0
-    exact = partition.complete and gap < 1e-9
+    floor = partition.floors[-1]
+    if objective in ("energy", "latency"):
+        bound = floor.value
+    elif objective == "edp" and not partition.complete:
+        bound = floor.energy_pj * floor.cycles
+    else:
+        bound = key_of(objective, found.energy_pj, found.cycles)[0]
+    gap = max(0.0, 1 - bound / value) if value else 0.0
+    exact = gap < 1e-9
     return replace(result, proof="optimal" if exact else "gap", gap=0.0 if exact else gap, space=SPACE)
 
 

@@ -155,7 +155,7 @@ def _lives(costs: Costs, tensor: str, child: int) -> bool:
     return min(places) <= child <= max(places)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Slot:
     """One candidate.
 
@@ -166,6 +166,8 @@ class Slot:
         crossing: Every boundary tensor that it may hold, at every depth.
         objective: What is asked for.
         beaten: What is known already.
+        misses: Energy and cycles of ways that cannot stream, which may have stood before others that can.
+        effort: Layouts of residents that were solved.
     """
 
     costs: Costs
@@ -176,6 +178,7 @@ class Slot:
     beaten: Beaten
 
     misses: list[tuple[float, float]] = field(default_factory=list)
+    effort: int = 0
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -350,6 +353,7 @@ class Slot:
         if any(not self.costs.allowed(t) for t in self.costs.group.internal if t not in residents):
             return
         for offers, layouts in itertools.islice(self._laid_out(residents), most):
+            self.effort += 1 if residents else 0
             bits = {tensor: self._resident_bits(tensor, unit, layouts[tensor]) for tensor, unit in residents.items()}
             for schedule in schedules_of(self.costs):
                 merged = self._merged(offers, residents, bits, schedule)

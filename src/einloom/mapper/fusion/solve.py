@@ -26,6 +26,8 @@ from einloom.mappings.nodes import Schedule
 
 Floats = npt.NDArray[np.float64]
 MAX_CANDIDATES = 400_000
+EFFORT = 60
+"""Layouts of residents that are solved for a group where there is no deadline: the same on any machine."""
 SCOUTED = 24
 """Candidates that are looked at briefly before any is proven, where there is no deadline."""
 MAX_TOGETHER = 5
@@ -43,6 +45,7 @@ class Solved:
         bound: What nothing that was left out can beat, in the objective.
         complete: Whether nothing was left out.
         candidates, solved: How many there were, and how many were solved.
+        least_energy_pj, least_cycles: What no candidate goes below.
     """
 
     front: list[Solution] = field(default_factory=list)
@@ -50,6 +53,8 @@ class Solved:
     complete: bool = True
     candidates: int = 0
     solved: int = 0
+    least_energy_pj: float = 0.0
+    least_cycles: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +129,7 @@ class _Search:
     limit: float
     deadline: float | None
     found: Solved = field(default_factory=Solved)
+    effort: int = 0
 
     def run(self) -> Solved:
         batches = list(self._bounded())
@@ -132,6 +138,9 @@ class _Search:
         bits = np.concatenate([b.told.together for b in batches])
         starts = np.cumsum([0, *(len(b.energy) for b in batches)])
         self.found.candidates = len(values)
+        if self.found.complete:  # every candidate is there
+            self.found.least_energy_pj = float(min(b.energy.min() for b in batches))
+            self.found.least_cycles = float(min(b.cycles.min() for b in batches))
         hopeful = np.flatnonzero(values < self.limit)
         order = hopeful[np.lexsort((bits[hopeful], _rounded(other[hopeful]), _rounded(values[hopeful])))]
         places = [int(np.searchsorted(starts, place, side="right")) - 1 for place in order]
@@ -192,7 +201,10 @@ class _Search:
         return mine[0] >= theirs[0] / SLACK and mine[1] >= theirs[1] / SLACK
 
     def _late(self) -> bool:
-        return self.deadline is not None and bool(self.found.front) and time.monotonic() > self.deadline
+        """Whether the time is over, or without a deadline the effort."""
+        if self.deadline is not None:
+            return bool(self.found.front) and time.monotonic() > self.deadline
+        return self.effort >= EFFORT
 
     def _keep(self, solution: Solution) -> None:
         front = self.found.front
@@ -315,6 +327,7 @@ class _Search:
         for bypassing in self._closed(bounded, candidate) if bounded.open else (bounded.bypassing,):
             slot = Slot(self.costs, nests, bypassing, crossing, self.objective, self._beaten)
             yield from slot.glance() if briefly else slot.solutions()
+            self.effort += slot.effort
             self.found.complete &= slot.exact
             if not slot.exact:
                 self.found.bound = min(self.found.bound, self._value(*map(np.asarray, slot.lost)).item())
