@@ -90,6 +90,12 @@ class Design:
         ordered = {key: results[key] for key in order}
         return total(self.name, self.architecture, self.workload.repeat, ordered, streamed)
 
+    @property
+    def has_open_bounds(self) -> bool:
+        """Whether the design's mapping leaves bounds to the mapper."""
+        plan = self.loaded.mapping
+        return plan is not None and any(has_auto(nodes) for nodes in (plan.tree, *(n.nodes for n in plan.nests.values())))
+
     def _trees(self) -> Iterator[tuple[str, Cascade]]:
         """(name of the part, cascade) of everything that the design maps by a fused tree; no name: the only cascade."""
         several = len(self.workload.cascades) > 1
@@ -434,7 +440,7 @@ def explore(
 
 
 def check(file: str | Path) -> str:
-    """Read a file of any kind and everything that it names; a design with a mapping is evaluated.
+    """Read a file of any kind and everything that it names; a design with a mapping is evaluated, ``auto`` filled in.
 
     Returns:
         What the file is: ``search``, ``design``, ``workload``, ``architecture`` or ``mapping``.
@@ -455,11 +461,14 @@ def check(file: str | Path) -> str:
         load_study_plan(path)
     elif kind == "design":
         design = load(path)
-        if design.loaded.mapping is not None:
+        if design.has_open_bounds:
+            design.map(fusion=False)
+        elif design.loaded.mapping is not None:
             design.evaluate()
     elif kind == "workload":
         for cascade in read_workload(path).cascades:
-            cascade.sized()
+            if not cascade.facts.unsized:
+                cascade.sized()
     else:
         check_file(document, kind)
         (load_architecture if kind == "architecture" else load_mapping)(document)

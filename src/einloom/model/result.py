@@ -201,7 +201,7 @@ class Streamed:
     """How a cascade runs on a fused tree.
 
     Attributes:
-        mapping: The tree as a mapping file holds it.
+        mapping: The tree as a mapping file holds it, under ``nodes``.
         cycles: Of the whole tree, for one copy: the sum of ``terms_cycles``.
         repeat: Equal copies in the design.
         leakage_pj: Static energy over that time.
@@ -319,9 +319,10 @@ class Evaluation:
         """What a mapping file holds: a nest for each Einsum, a fused tree, or one for each part of a network."""
         if len(self.streamed) == 1 and "" in self.streamed:
             return self.streamed[""].mapping
-        trees = {name: streamed.mapping for name, streamed in self.streamed.items()}
+        trees = {name: {"nodes": streamed.mapping["nodes"]} for name, streamed in self.streamed.items()}
         nests = {name: e.nest_data for name, e in self.einsums.items() if name.partition(".")[0] not in trees}
-        return {**trees, **nests}
+        ramp = {"ramp": tree.mapping["ramp"] for tree in self.streamed.values() if "ramp" in tree.mapping}
+        return {**ramp, **trees, **nests}
 
     def to_frame(self) -> Any:
         """One row per Einsum and memory (needs pandas)."""

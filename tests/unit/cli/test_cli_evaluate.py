@@ -12,6 +12,7 @@ TOP = {
     "area_um2": (float, type(None)),
     "power_w": float, "operations": int, "utilization": dict, "bound_by": str, "proof": (str, type(None)), "gap": float,
     "space": (str, type(None)), "repeat": int, "mapping": dict, "einsums": dict, "energy_pj_by": dict,
+    "streamed": dict,
 }  # fmt: skip
 EINSUM = {
     "cycles": NUMBER, "energy_pj": float, "binding": str, "mapping": list, "flatten": dict, "memories": dict,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from einloom.arch.tree import Architecture, Memory
 from einloom.errors import MappingError, Problem
@@ -57,7 +58,7 @@ def evaluate_tree(cascade: Cascade, architecture: Architecture, tree: Nodes, *, 
     cycles = schedule.cycles + (schedule.ramp if ramp else 0)
     pricing = _Pricing(program, traffic, schedule, occupancy, cascade.repeat)
     streamed = Streamed(
-        mapping=plan_data(MappingPlan(tree=tree, ramp=ramp)),
+        mapping=_as_file(tree, ramp),
         cycles=_number(cycles),
         repeat=cascade.repeat,
         leakage_pj=architecture.leakage_w() * float(cycles) / architecture.clock_hz * 1e12,
@@ -75,6 +76,12 @@ def evaluate_tree(cascade: Cascade, architecture: Architecture, tree: Nodes, *, 
         occupancy={name: _held(program, occupancy, name) for name in occupancy.used},
     )
     return Fused({name: pricing.result(leaf) for name, leaf in program.leaves.items()}, streamed)
+
+
+def _as_file(tree: Nodes, ramp: bool) -> dict[str, Any]:
+    """What stands under ``mapping:`` in a file."""
+    data = plan_data(MappingPlan(tree=tree, ramp=ramp))
+    return data if isinstance(data, dict) else {"nodes": data}
 
 
 def _check_capacity(program: Program, occupancy: Occupancy) -> None:
