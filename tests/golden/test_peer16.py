@@ -168,7 +168,7 @@ def test_attention_on_peer16_with_the_softmax_on_one_element() -> None:
     """By hand: the products wait for DRAM (Q, K and the scores at 16 words a cycle), the softmax for its element."""
     sizes = {"H": 1, "P": 64, "M": 64, "E": 16, "F": 16}
     settings = {f"workload.ranks.{rank}": size for rank, size in sizes.items()}
-    found = el.load("designs/peer16_attention_softmax.yaml", set=settings).map(bounds="perfect")
+    found = el.load("designs/peer16_attention_softmax.yaml", set=settings).map(bounds="perfect", fusion=False)
     words = 2 * 64 * 16 + 64 * 64
     assert [(e.binding, e.cycles) for e in found.einsums.values()] == [
         ("MAC", words / 16),

@@ -272,8 +272,9 @@ class Evaluation:
 
     def occupancy(self, memory: str) -> Number:
         """The most that one instance of a memory holds at a time."""
-        found = (e.memories[memory].occupancy for e in self.einsums.values() if memory in e.memories)
-        return max(found, default=0)
+        alone = (e.memories[memory].occupancy for e in self.einsums.values() if memory in e.memories)
+        together = (tree.occupancy[memory].used for tree in self.streamed.values() if memory in tree.occupancy)
+        return max((*alone, *together), default=0)
 
     @property
     def power_w(self) -> float:

@@ -70,10 +70,23 @@ def test_json_of_evaluate_has_exactly_the_documented_keys(run, design):
 
 
 def test_json_of_map_has_exactly_the_documented_keys(run):
-    ran = run("map", "designs/peer16_attention.yaml", "--json")
+    ran = run("map", "designs/peer16_attention.yaml", "--no-fusion", "--json")
     assert (ran.status, ran.err) == (0, "")
     assert_result(ran.json)
     assert ran.json["proof"] == "optimal"
+    assert ran.json["streamed"] == {}
+
+
+def test_a_fused_tree_in_json_says_how_it_runs(run):
+    ranks = "workload.ranks={B: 1, H: 2, E: 64, F: 64, P: 1024, M: 1024}"
+    ran = run("map", "designs/fusemax/architecture.yaml", "--set", ranks, "--json")
+    assert (ran.status, ran.err) == (0, "")
+    assert_result(ran.json)
+    assert ran.json["mapping"].keys() == {"nodes", "ramp"}
+    (tree,) = ran.json["streamed"].values()
+    assert sum(tree["terms_cycles"].values()) == tree["cycles"] == ran.json["cycles"]
+    assert tree["terms_cycles"]["drain"] == 256 * 2 * 4 * 4  # heads, tiles of queries, chunks of keys
+    assert tree["depth"] == 1
 
 
 def test_terms_sum_to_the_cycles_and_parts_to_the_energy(run):
