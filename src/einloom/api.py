@@ -91,10 +91,11 @@ class Design:
         return total(self.name, self.architecture, self.workload.repeat, ordered, streamed)
 
     @property
-    def has_open_bounds(self) -> bool:
-        """Whether the design's mapping leaves bounds to the mapper."""
+    def has_open_tree(self) -> bool:
+        """Whether a fused tree of the design leaves bounds to the mapper."""
         plan = self.loaded.mapping
-        return plan is not None and any(has_auto(nodes) for nodes in (plan.tree, *(n.nodes for n in plan.nests.values())))
+        trees = () if plan is None else (plan.tree, *(plan.nests[part].nodes for part, _ in self._trees() if part))
+        return any(has_auto(nodes) for nodes in trees)
 
     def _trees(self) -> Iterator[tuple[str, Cascade]]:
         """(name of the part, cascade) of everything that the design maps by a fused tree; no name: the only cascade."""
@@ -440,7 +441,7 @@ def explore(
 
 
 def check(file: str | Path) -> str:
-    """Read a file of any kind and everything that it names; a design with a mapping is evaluated, ``auto`` filled in.
+    """Read a file of any kind and everything that it names; a design with a mapping is evaluated, its tree filled in.
 
     Returns:
         What the file is: ``search``, ``design``, ``workload``, ``architecture`` or ``mapping``.
@@ -461,7 +462,7 @@ def check(file: str | Path) -> str:
         load_study_plan(path)
     elif kind == "design":
         design = load(path)
-        if design.has_open_bounds:
+        if design.has_open_tree:
             design.map(fusion=False)
         elif design.loaded.mapping is not None:
             design.evaluate()
