@@ -206,8 +206,8 @@ class Streamed:
         repeat: Equal copies in the design.
         leakage_pj: Static energy over that time.
         bound_by: The resource with most busy cycles.
-        terms_cycles: ``compute`` (with free transfers), ``drain`` (waits for results to leave an array), ``stall`` (what
-            transfers add), ``ramp`` (filling and emptying the overlap).
+        terms_cycles: ``compute`` (with free transfers), ``drain`` (waits for results to leave an array), ``stall``
+            (what transfers add), ``ramp`` (filling and emptying the overlap).
         depth: Largest lag, in slots.
         lags: By Einsum: on which slot it works behind the first.
         copies: Tiles of an intermediate that are alive at a time, where more than one.
@@ -322,8 +322,8 @@ class Evaluation:
             return self.streamed[""].mapping
         trees = {name: {"nodes": streamed.mapping["nodes"]} for name, streamed in self.streamed.items()}
         nests = {name: e.nest_data for name, e in self.einsums.items() if name.partition(".")[0] not in trees}
-        ramp = {"ramp": tree.mapping["ramp"] for tree in self.streamed.values() if "ramp" in tree.mapping}
-        return {**ramp, **trees, **nests}
+        steady = {"ramp": "steady_state"} if any("ramp" in tree.mapping for tree in self.streamed.values()) else {}
+        return {**steady, **trees, **nests}
 
     def to_frame(self) -> Any:
         """One row per Einsum and memory (needs pandas)."""
@@ -339,7 +339,8 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{name}</td><td>{e.repeat}</td><td>{e.cycles:,}</td><td>{e.energy_pj:.6g}</td><td>{e.bound_by}</td></tr>"
+            f"<tr><td>{name}</td><td>{e.repeat}</td><td>{e.cycles:,}</td><td>{e.energy_pj:.6g}</td>"
+            f"<td>{e.bound_by}</td></tr>"
             for name, e in self.einsums.items()
         )
         head = "<tr><th>Einsum</th><th>copies</th><th>cycles</th><th>energy [pJ]</th><th>bound by</th></tr>"

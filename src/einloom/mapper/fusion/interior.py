@@ -90,7 +90,7 @@ def options_of(part: Part, unit: Unit, rules: EinsumRules, resident: frozenset[s
     """
     must, may = unit.register_choices(part.einsum, rules)
     names = [operand.tensor for operand in part.operands]
-    if unit.registers is not None and resident & set(names) - may:
+    if resident & set(names) and (unit.registers is None or resident & set(names) - may):
         return
     free = [
         i for i, name in enumerate(names)

@@ -141,7 +141,7 @@ class _Search:
         if self.found.complete:  # every candidate is there
             self.found.least_energy_pj = float(min(b.energy.min() for b in batches))
             self.found.least_cycles = float(min(b.cycles.min() for b in batches))
-        hopeful = np.flatnonzero(values < self.limit)
+        hopeful = np.flatnonzero((values < self.limit) & np.isfinite(other))
         order = hopeful[np.lexsort((bits[hopeful], _rounded(other[hopeful]), _rounded(values[hopeful])))]
         places = [int(np.searchsorted(starts, place, side="right")) - 1 for place in order]
         queue = [

@@ -238,8 +238,8 @@ def _spread_alike(placed: Placed, hold: Hold, tensor: str, users: list[Leaf]) ->
         foreign = [entry for entry in layout if entry[2] not in ranks]
         if foreign:
             yield Problem(
-                f"{hold.memory} holds {tensor} for {name}, which is laid out over {_laid(tuple(foreign))} too, a rank that "
-                f"{tensor} does not have: its instances would need the same elements, or hold parts that never meet",
+                f"{hold.memory} holds {tensor} for {name}, which is laid out over {_laid(tuple(foreign))} too, a rank "
+                f"that {tensor} does not have: its instances would need the same elements, or hold parts that never meet",
                 f"lay {name} out over ranks of {tensor} only, or hold {tensor} in a memory above",
                 placed.place,
             )
@@ -377,7 +377,8 @@ def _shared_loop(
         return
     if made and not wanted and _feeds(program, consumer, placed):
         yield Problem(
-            f"{consumer.name} needs {read.tensor} after all iterations of `{node}`, and what it makes is wanted in them",
+            f"{consumer.name} needs {read.tensor} after all iterations of `{node}`, "
+            "and what it makes is wanted in them",
             f"share no loop over '{x}' there, or give {consumer.name} that rank",
             placed.place,
         )

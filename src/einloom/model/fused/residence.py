@@ -82,14 +82,26 @@ class Residence:
     @cached_property
     def home(self) -> Placed | None:
         """The hold in which it lives; None: there is none."""
-        users = self.users if self.consumers or self.is_output or self.is_input else self.producers
-        if not users:
-            return None
-        shared = [placed for placed in self.holds(users[0]) if all(placed in self.holds(leaf) for leaf in users)]
         if self.is_input or self.is_output:
+            shared = self._shared(self.users)
             return shared[0] if shared else None
-        shared = [placed for placed in shared if not self._inside_generations(placed)]
-        return shared[-1] if shared else None
+        for users in ((*self.producers, *self._readers), self.users if self.consumers else ()):
+            shared = [placed for placed in self._shared(users) if not self._inside_generations(placed)]
+            if shared:
+                return shared[-1]
+        return None
+
+    @cached_property
+    def _readers(self) -> tuple[Leaf, ...]:
+        """Einsums that read it, from a memory or a result register."""
+        leaves = self.program.leaves.values()
+        return tuple(leaf for leaf in leaves if any(access.tensor == self.tensor for access in leaf.einsum.inputs))
+
+    def _shared(self, users: Sequence[Leaf]) -> list[Placed]:
+        """Hold nodes on the ways of all of some Einsums, outermost first."""
+        if not users:
+            return []
+        return [placed for placed in self.holds(users[0]) if all(placed in self.holds(leaf) for leaf in users)]
 
     def _inside_generations(self, placed: Placed) -> bool:
         """Whether a loop over the generations stands above a hold node."""

@@ -360,7 +360,7 @@ def flat(
         {"softmax": softmax},
         {"AV": ["for p in 2", "for f in 2", "for m in 6", "C2"]},
     ]
-    holds = f"GLB holds QK{share}, SN{share}, A{share}"
+    holds = f"GLB holds QK{share}, SN{share} in place of QK, A{share} in place of SN"
     return tree("DRAM holds Q, K, V, AV, QK, SN, A", "for p in 2", holds, "GLB holds GM, SD", {order: nests})
 
 
@@ -380,7 +380,7 @@ def test_part_of_the_scores_is_held() -> None:
     run = walk(THREE_PASS, TWO_COMPUTES, flat(" 0.75"))
     assert words(run, "GLB", "QK") == tuple(Fraction(3, 4) * n for n in (0, 48, 0, 72, 48))
     assert words(run, "DRAM", "QK") == tuple(Fraction(1, 4) * n for n in (0, 48, 0, 72, 48))
-    # A tile is 2 rows of 6; QK, SN and A take each other's place (SN is the last to read QK, A the last to read SN).
+    # A tile is 2 rows of 6; SN is written over QK and A over SN.
     scores, rows = Fraction(3, 4) * 12, 2 * 2
     assert run.tiles[(2,), "SN"] == scores
     assert run.occupancy_bits["GLB"] == (scores + rows) * 16

@@ -143,33 +143,15 @@ class Occupancy:
         return self._replaces(one, other) or self._replaces(other, one)
 
     def _replaces(self, new: tuple[Position, str], old: tuple[Position, str]) -> bool:
-        """Whether an element-wise result takes the place of the operand that its producer is the last to read.
-
-        Both are intermediates, held in the same part by nodes with the same loops above.
-        """
-        (at, result), (old_at, operand) = new, old
-        between = (node for p, node in self._siblings(at) if min(at, old_at) < p < max(at, old_at))
-        if any(isinstance(node, Loop) for node in between) or self._share(*new) != self._share(*old):
-            return False
-        if not all(self._plain(tensor) for tensor in (result, operand)):
-            return False
-        (producer, *others), readers = self.tree.producers(result), self.tree.readers(operand)
-        last = max(readers, key=lambda leaf: leaf.order)
-        reads = [access for access in producer.einsum.inputs if access.tensor == operand]
-        elementwise = not producer.line.reductions and all(a.dims == producer.einsum.output.dims for a in reads)
-        return not others and last is producer and elementwise and bool(reads)
-
-    def _plain(self, tensor: str) -> bool:
-        return self.tree.is_intermediate(tensor) and self.tree.generation(tensor) is None
+        """Whether the hold of a result says that it is written over the operand (`SN in place of QK`)."""
+        at, result = new
+        node = self._node(at)
+        return node.over[node.tensors.index(result)] == old[1] and at[:-1] == old[0][:-1]
 
     def _node(self, at: Position) -> Hold:
         node = dict(self._siblings(at))[at]
         assert isinstance(node, Hold)
         return node
-
-    def _share(self, at: Position, tensor: str) -> Fraction | str:
-        node = self._node(at)
-        return node.shares[node.tensors.index(tensor)]
 
     def _siblings(self, at: Position) -> tuple[tuple[Position, object], ...]:
         branch = next(b for b in self.tree.root.below() if b.at == at[:-1])

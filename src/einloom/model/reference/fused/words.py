@@ -139,7 +139,8 @@ def _in_place(tree: Tree, part: Alternative, at: Position) -> bool:
     generation = tree.generation(part.tensor)
     if generation is None:
         return False
-    users = [*tree.producers(part.tensor), *(leaf for leaf in tree.readers(part.tensor) if leaf.name not in part.forwarded)]
+    readers = [leaf for leaf in tree.readers(part.tensor) if leaf.name not in part.forwarded]
+    users = [*tree.producers(part.tensor), *readers]
     above = (node for leaf in users if leaf.below(at) for p, node in leaf.path if p < at)
     inside = any(isinstance(node, Loop) and node.variable == generation.variable for node in above)
     return not inside or all(leaf.below(at) for leaf in users)
