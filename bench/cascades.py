@@ -1,9 +1,9 @@
-"""Fusion searched: attention against AccelForge's record, a GPT-3 block, and FuseMax's and FLAT's cascades on their machines.
+"""Fusion searched: AccelForge's attention case, a GPT-3 block, FuseMax's and FLAT's cascades on their machines.
 
     python bench/cascades.py [--only TEXT] [--deadline SECONDS] [--json FILE]
 
-Process CPU seconds of the search alone, kernels warm (a first run compiles them). FuseMax's and FLAT's published figures
-stand beside ours: cycles as their artifact counts them, without ports of the buffer and without a ramp; the machines are
+Process CPU seconds of the search alone, kernels warm (a first run compiles them). FuseMax's and FLAT's published
+figures stand beside ours: cycles as their artifact counts them, without ports of the buffer and a ramp; the machines are
 arch/fusemax_honest.yaml and arch/flat_honest.yaml with free ports (`free`) and, for FuseMax, with one row read and one
 written a cycle (`ports`). A bound says what no mapping of the declared space goes below.
 """
@@ -59,7 +59,12 @@ def cases() -> Iterator[tuple[str, dict[str, Any], dict[str, Any], str, float | 
 
 
 def run(
-    name: str, design: dict[str, Any], settings: dict[str, Any], objective: str, known: float | None, deadline: float | None
+    name: str,
+    design: dict[str, Any],
+    settings: dict[str, Any],
+    objective: str,
+    known: float | None,
+    deadline: float | None,
 ) -> dict[str, Any]:
     """One search, timed without loading."""
     loaded = el.load(design, set=settings)
@@ -69,12 +74,21 @@ def run(
     spent = time.process_time() - start
     value = found.energy_pj if objective == "energy" else float(found.cycles)
     return {
-        "case": name, "objective": objective, "energy_mj": found.energy_pj * 1e-9, "cycles": float(found.cycles),
-        "proof": found.proof, "gap": found.gap, "published": known, "ratio": value / known if known else None,
-        "bound": value * (1 - found.gap), "bound_by": found.bound_by, "fused": bool(found.streamed),
+        "case": name,
+        "objective": objective,
+        "energy_mj": found.energy_pj * 1e-9,
+        "cycles": float(found.cycles),
+        "proof": found.proof,
+        "gap": found.gap,
+        "published": known,
+        "ratio": value / known if known else None,
+        "bound": value * (1 - found.gap),
+        "bound_by": found.bound_by,
+        "fused": bool(found.streamed),
         "occupancy": {n: h.used for s in found.streamed.values() for n, h in s.occupancy.items() if n != "DRAM"},
-        "cpu_s": spent, "mapping": found.mapping,
-    }  # fmt: skip
+        "cpu_s": spent,
+        "mapping": found.mapping,
+    }
 
 
 def main() -> None:
@@ -93,8 +107,11 @@ def main() -> None:
             rows.append(row)
             ratio = f"{row['ratio']:9.4f}" if row["ratio"] else " " * 9
             known = f"{row['published']:14.6g}" if row["published"] else " " * 14
-            print(f"{row['case']:30} {row['energy_mj']:13.6g} {row['cycles']:16,.0f} {known} {ratio} {row['gap']:7.4f} "
-                  f"{row['cpu_s']:7.2f}", flush=True)  # fmt: skip
+            print(
+                f"{row['case']:30} {row['energy_mj']:13.6g} {row['cycles']:16,.0f} {known} {ratio} {row['gap']:7.4f} "
+                f"{row['cpu_s']:7.2f}",
+                flush=True,
+            )
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(rows, file, indent=1)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from tests.brute.fused_space import every, some, tree
 
 from einloom.arch.tree import Amount, Architecture, Branches, Compute, Fanout, Memory
 from einloom.errors import MappingError
@@ -17,15 +18,22 @@ from einloom.model.fused import evaluate_tree
 from einloom.workloads.cascade import Cascade
 from einloom.workloads.dataflow import dataflow
 from einloom.workloads.einsum import Einsum
-from tests.brute.fused_space import every, some, tree
 
 CASCADES: list[tuple[list[str], str, dict[str, Any]]] = [
     (["T[m,n] = sum{k}(A[m,k] * B[k,n])", "Z[m,l] = sum{n}(T[m,n] * C[n,l])"], "MNKL", {}),
     (["T[m,n] = sum{k}(A[m,k] * B[k,n])", "Z[m,n] = exp(T[m,n])"], "MNK", {}),
-    (["Q[h,p,m] = sum{e}(X[h,p,e] * K[h,m,e])", "S[h,p,m] = exp(Q[h,p,m])", "Z[h,p] = sum{m}(S[h,p,m] * V[h,m])"], "HPME", {}),
+    (
+        ["Q[h,p,m] = sum{e}(X[h,p,e] * K[h,m,e])", "S[h,p,m] = exp(Q[h,p,m])", "Z[h,p] = sum{m}(S[h,p,m] * V[h,m])"],
+        "HPME",
+        {},
+    ),
     (["G[m] = max{n}(A[m,n])", "Z[m,n] = exp(A[m,n] - G[m])"], "MN", {}),
-    (["L[g,p] = max{n}(A[g,n,p])", "R[g+1,p] = max(R[g,p], L[g,p])", "Z[g,n,p] = A[g,n,p] * R[g+1,p]"], "GNP", {"init": {"R": -np.inf}}),
-]  # fmt: skip
+    (
+        ["L[g,p] = max{n}(A[g,n,p])", "R[g+1,p] = max(R[g,p], L[g,p])", "Z[g,n,p] = A[g,n,p] * R[g+1,p]"],
+        "GNP",
+        {"init": {"R": -np.inf}},
+    ),
+]
 ENERGIES = ("mul", "add", "max", "exp", "sub")
 
 
@@ -56,7 +64,12 @@ class Outcome:
             return f"optimal says {self.searched}, a tree has {self.tried}"
         if self.searched * (1 - self.gap) > self.tried * (1 + 1e-9):
             return f"the bound is {self.searched * (1 - self.gap)}, a tree has {self.tried}"
-        if self.whole and self.result is not None and self.result.proof == "optimal" and self.searched < self.tried * (1 - 1e-9):
+        if (
+            self.whole
+            and self.result is not None
+            and self.result.proof == "optimal"
+            and self.searched < self.tried * (1 - 1e-9)
+        ):
             return f"the search has {self.searched}, all trees at least {self.tried}"
         return ""
 
@@ -78,12 +91,20 @@ def draw(generator: np.random.Generator, registers: bool) -> tuple[Cascade, Arch
         if generator.random() < 0.7:
             axes = {"X": int(generator.integers(1, 4))} | ({"Y": 2} if generator.random() < 0.3 else {})
             share = {"multicast": bool(generator.random() < 0.8), "reduce": bool(generator.random() < 0.8)}
-            levels.append(Fanout(name=f"F{number}", axes=axes, link_energy_pj=float(generator.choice([0, 0, 0.5])), **share))
+            levels.append(
+                Fanout(name=f"F{number}", axes=axes, link_energy_pj=float(generator.choice([0, 0, 0.5])), **share)
+            )
         if registers and generator.random() < 0.8:
             words = int(generator.integers(1, 5))
             inner = memory(f"R{number}", words)
-            levels.append(Memory(name=inner.name, capacity=inner.capacity, read_energy_pj=inner.read_energy_pj / 10,
-                                 write_energy_pj=inner.write_energy_pj / 10))  # fmt: skip
+            levels.append(
+                Memory(
+                    name=inner.name,
+                    capacity=inner.capacity,
+                    read_energy_pj=inner.read_energy_pj / 10,
+                    write_energy_pj=inner.write_energy_pj / 10,
+                )
+            )
         cycles = {"exp": int(generator.integers(1, 4))}
         levels.append(Compute(name=f"C{number}", energy_pj=dict.fromkeys(ENERGIES, float(number)), cycles=cycles))
         return tuple(levels)
@@ -124,7 +145,9 @@ def outcome(seed: int, objective: str, registers: bool, most: int) -> Outcome | 
             continue
         trees += 1
         tried = min(tried, _value(TreeResult(nodes, fused), objective))
-    return Outcome(trees, whole and len(names) == 2, best, tried, result.gap if result else _gap(found), result, cascade, machine)
+    return Outcome(
+        trees, whole and len(names) == 2, best, tried, result.gap if result else _gap(found), result, cascade, machine
+    )
 
 
 def _gap(found: tuple[TreeResult, ...]) -> float:

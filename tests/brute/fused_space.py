@@ -1,11 +1,12 @@
 """The declared space of fused groups, tree by tree: drawn at random, or all of them where they are few.
 
-It states the space of docs/mapper.md (Cascades) anew and shares nothing with the search: one function builds a tree from
-choices that it asks for; asked in every way, it enumerates.
+It states the space of docs/mapper.md (Cascades) anew and shares nothing with the search: one function builds a tree
+from choices that it asks for; asked in every way, it enumerates.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -40,10 +41,8 @@ def every(build: Callable[[Pick], Nodes], most: int) -> Iterator[Nodes]:
                 script.append(0)
             return options[script[at]]
 
-        try:
+        with contextlib.suppress(Impossible):
             yield build(pick)
-        except Impossible:
-            pass
         while script and (len(script) > len(sizes) or script[-1] + 1 >= sizes[len(script) - 1]):
             script.pop()
         if not script:
@@ -103,7 +102,9 @@ def tree(flow: Dataflow, machine: Architecture, names: Sequence[str], pick: Pick
         nodes += [Loop(loops[depth], bounds[depth])] if depth < len(loops) else []
     for memory in dict.fromkeys(residents.values()):
         nodes.append(Hold(memory, tuple(t for t, at in residents.items() if at == memory)))
-    tile = {v: n // math.prod(b for loop, b in zip(loops, bounds, strict=True) if loop == v) for v, n in extents.items()}
+    tile = {
+        v: n // math.prod(b for loop, b in zip(loops, bounds, strict=True) if loop == v) for v, n in extents.items()
+    }
     children = tuple(Child(e.name, _nest(flow, machine, e, units[e.name], tile, set(residents), pick)) for e in einsums)
     schedule = "sequential" if len(machine.paths()) == 1 else pick(["sequential", "pipelined"])
     return (*nodes, Group(schedule, children))
@@ -140,17 +141,27 @@ def _shared(
         return sum(variable in e.extents for e in einsums) > 1
 
     sharable = [v for v in extents if streams(v)]
-    states = {g.variable for t, g in flow.states.items() if any(r.tensor == t and r.producer != r.consumer for r in _reads(flow, einsums))}
+    states = {
+        g.variable
+        for t, g in flow.states.items()
+        if any(r.tensor == t and r.producer != r.consumer for r in _reads(flow, einsums))
+    }
     if not states <= set(sharable):
         raise Impossible
-    batch = [v for v in sharable if extents[v] > 1 and v not in states and all(v in a.variables for e in einsums for a in e.accesses)]
+    batch = [
+        v
+        for v in sharable
+        if extents[v] > 1 and v not in states and all(v in a.variables for e in einsums for a in e.accesses)
+    ]
     blocked = [v for v in sharable if v not in batch and extents[v] > 1]
     most = max(3 if len(blocked) <= 3 else 2, len([s for s in states if extents[s] > 1]))
     shapes = [
-        shape for n in range(most + 1) for shape in itertools.product(blocked, repeat=n)
+        shape
+        for n in range(most + 1)
+        for shape in itertools.product(blocked, repeat=n)
         if all(a != b for a, b in itertools.pairwise(shape))
         and all(shape.count(s) == 1 for s in states if extents[s] > 1)
-    ]  # fmt: skip
+    ]
     shape = pick(shapes)
     left = dict(extents)
     bounds = []
@@ -171,9 +182,14 @@ def _home(flow: Dataflow, einsums: list[SizedEinsum], tensor: str, loops: list[s
 
 
 def _nest(
-    flow: Dataflow, machine: Architecture, einsum: SizedEinsum, path: Sequence[Any], tile: dict[str, int],
-    residents: set[str], pick: Pick,
-) -> Nodes:  # fmt: skip
+    flow: Dataflow,
+    machine: Architecture,
+    einsum: SizedEinsum,
+    path: Sequence[Any],
+    tile: dict[str, int],
+    residents: set[str],
+    pick: Pick,
+) -> Nodes:
     rules = machine.rules_for(einsum)
     fanouts = [level for level in path[2:] if isinstance(level, Fanout)]
     registers = [level for level in path[2:] if isinstance(level, Memory)]
@@ -195,9 +211,9 @@ def _nest(
     has = [{v for a in einsum.accesses if a.tensor == t for v in a.variables} for t in sequence]
     inner = dict.fromkeys(left, 1)
     if len(sequence) == 2:
-        for v in left:
+        for v, extent in left.items():
             if v in has[0] and v not in has[1]:
-                inner[v] = pick(divisors(left[v]))
+                inner[v] = pick(divisors(extent))
     first = [v for v in left if not sequence or v in has[0]]
     first.sort(key=lambda v: len(sequence) == 2 and v not in has[1])  # what both have stands outside
     nodes += [Loop(v, left[v] // inner[v]) for v in first]

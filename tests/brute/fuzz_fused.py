@@ -1,4 +1,4 @@
-"""python -m tests.brute.fuzz_fused [--seed 0] [--count 100] [--most 1500]: the fused search against trees of its space."""
+"""The fused search against trees of its space: python -m tests.brute.fuzz_fused [--seed 0] [--count 100] [--most 1500]."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ def main() -> None:
         found = outcome(seed, objective, registers=seed % 3 > 0, most=options.most)
         if found is None:
             continue
-        cases, trees, whole, fused = cases + 1, trees + found.trees, whole + found.whole, fused + (found.result is not None)
+        cases, trees, whole, fused = (
+            cases + 1,
+            trees + found.trees,
+            whole + found.whole,
+            fused + (found.result is not None),
+        )
         if found.wrong:
             wrong += 1
             print(seed, objective, found.wrong, flush=True)

@@ -13,8 +13,7 @@ from einloom.model.reference.fused import execute_tree
 def test_attention_of_the_peer_comparison() -> None:
     """Published: AccelForge 1.0.467 finds 0.945816 mJ for this case (10.1 CPU s); same accounting, drains charged.
 
-    By hand, at the optimum: words of DRAM are Q and AV once, K and V once per half of the queries (64 pJ each); the scores and
-    the probabilities are written to the buffer once and read once by every 16 x 16 pass of the array (2 pJ).
+    By hand, at the optimum: words of DRAM are Q and AV once, K and V once per half of the queries (64 pJ each).
     """
     found = el.load("designs/peer16_attention_softmax.yaml").map(bounds="perfect")
     assert (found.proof, found.gap) == ("optimal", 0.0)
@@ -26,7 +25,7 @@ def test_attention_of_the_peer_comparison() -> None:
 
 
 def test_the_tree_that_is_found_computes_attention() -> None:
-    """The mapper's tree, scaled down, run step by step: the outputs are the cascade's, the words those that it counts."""
+    """The mapper's tree, scaled down, run step by step: outputs are the cascade's, words those that it counts."""
     ranks = {"H": 2, "P": 8, "M": 8, "E": 4, "F": 4}
     settings = {f"workload.ranks.{rank}": size for rank, size in ranks.items()}
     settings |= {"architecture.levels.GLB.capacity": "64 B", "architecture.levels.PE.axes": {"X": 2, "Y": 2}}
@@ -58,7 +57,7 @@ def test_two_products_that_a_buffer_cannot_join_stay_apart() -> None:
 
 
 def test_two_products_that_it_can_join_are_joined() -> None:
-    """Locked to the arithmetic: with 8 MiB everything fits; fused, T never reaches DRAM: 2 x 1024^2 words x 64 pJ less."""
+    """By hand: with 8 MiB everything fits; fused, T never reaches DRAM: 2 x 1024^2 words x 64 pJ less."""
     both = {"workload": "workloads/two_gemms.yaml", "architecture": "arch/peer16_attention.yaml"}
     design = el.load(both, set={"architecture.levels.GLB.capacity": "8 MiB"})
     apart, joined = design.map(bounds="perfect", fusion=False), design.map(bounds="perfect")

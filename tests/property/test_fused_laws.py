@@ -15,13 +15,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
-from strategies import Case, architectures, law, nests
+from strategies import law
 
 from einloom.arch.tree import UNLIMITED, Amount, Architecture, Branches, Compute, Fanout, Memory
 from einloom.errors import MappingError
 from einloom.mappings import Nodes, parse_nodes
 from einloom.mappings.tree import grow
-from einloom.model.evaluate import evaluate_nest
 from einloom.model.fused import evaluate_tree
 from einloom.model.fused.legality import program_of
 from einloom.model.reference.fused import TreeExecution, execute_tree
@@ -96,11 +95,17 @@ def machines(draw) -> Architecture:
     sharing = st.booleans()
     memories = [
         Memory(name="DRAM", bandwidth=draw(_AMOUNTS)),
-        Memory(name="GLB", read_bandwidth=draw(_AMOUNTS), write_bandwidth=draw(_AMOUNTS), double_buffered=draw(sharing)),
+        Memory(
+            name="GLB", read_bandwidth=draw(_AMOUNTS), write_bandwidth=draw(_AMOUNTS), double_buffered=draw(sharing)
+        ),
     ]
     registers = Memory(name="Reg", read_bandwidth=draw(_AMOUNTS))
     array = Fanout(
-        name="PE", axes={"X": 2, "Y": 2}, multicast=draw(sharing), reduce=draw(sharing), hop_cycles=draw(st.integers(0, 3))
+        name="PE",
+        axes={"X": 2, "Y": 2},
+        multicast=draw(sharing),
+        reduce=draw(sharing),
+        hop_cycles=draw(st.integers(0, 3)),
     )
     wide = (array, registers, Compute(name="MAC", energy_pj=_PRICES, cycles={"exp": 2}))
     if draw(st.booleans()):
@@ -257,9 +262,7 @@ def _counted(einsums) -> Counter:
 
 
 def _executed(run: TreeExecution) -> Counter:
-    return Counter(
-        {(*place, name): getattr(counts, name) for place, counts in run.counts.items() for name in COUNTED}
-    )
+    return Counter({(*place, name): getattr(counts, name) for place, counts in run.counts.items() for name in COUNTED})
 
 
 def _nonzero(total: Counter) -> dict:

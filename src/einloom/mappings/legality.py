@@ -213,7 +213,9 @@ def operators(einsum: SizedEinsum, path: tuple[Level, ...]) -> Iterator[Problem]
             )
 
 
-def capacity_problem(memory: str, tiles: Mapping[str, float], needed: float, capacity: float, unit: str, at: int) -> Problem:
+def capacity_problem(
+    memory: str, tiles: Mapping[str, float], needed: float, capacity: float, unit: str, at: int
+) -> Problem:
     """The message for tiles that overflow a memory; ``at`` is the hold node."""
     listed = ", ".join(f"{tensor} {_amount(words)}" for tensor, words in tiles.items())
     return Problem(

@@ -36,7 +36,8 @@ _LOOP = re.compile(rf"\s*for\s+({_NAME})\s+in\s+(.+?)\s*")
 _SPATIAL = re.compile(rf"\s*spatial\s+({_NAME})\.({_NAME})\s+({_NAME})\s+in\s+(.+?)\s*")
 _FORWARD = re.compile(rf"\s*forward\s+({_NAME})\s*")
 _BIND = re.compile(rf"\s*({_NAME})\s*")
-_HELD = re.compile(rf"\s*({_NAME})(?:\s+(\d+(?:\.\d+)?(?:/\d+)?|(?!in\b){_NAME}))?(?:\s+in\s+place\s+of\s+({_NAME}))?\s*")
+_SHARE = rf"\d+(?:\.\d+)?(?:/\d+)?|(?!in\b){_NAME}"
+_HELD = re.compile(rf"\s*({_NAME})(?:\s+({_SHARE}))?(?:\s+in\s+place\s+of\s+({_NAME}))?\s*")
 
 LINES = (
     "a line is one of: `MEMORY holds T, ...`, `for m in 4`, `spatial PE.X n in 16`, `forward T`, or the compute's name"
@@ -197,7 +198,8 @@ def parse_plan(data: Any) -> MappingPlan:
 def _ramp(value: Any, problems: list[Problem]) -> bool:
     """Whether the ramp of a fused tree counts: ``counted`` (the default) or ``steady_state``."""
     if value not in ("counted", "steady_state"):
-        problems.append(Problem(f"'{value}' is not known here", "write `ramp: steady_state`, or leave it out", ("ramp",)))
+        hint = "write `ramp: steady_state`, or leave it out"
+        problems.append(Problem(f"'{value}' is not known here", hint, ("ramp",)))
     return bool(value != "steady_state")
 
 

@@ -91,7 +91,7 @@ def flat_mapping(model: Model, length: int) -> FlatMapping:
 
 def share_held(model: Model, length: int, block: int, held: tuple[str, ...]) -> Fraction:
     """FLAT's fraction: capacity / occupancy, with one copy of the scores (they are updated in place), two of every
-    tile of Q, K, V, AV, and 256 rows of those that only stream through. K and V are held whole, Q and AV by the block."""
+    tile of Q, K, V, AV, and 256 rows of those that only stream through. K and V are held whole, Q, AV by the block."""
     rows = {"Q": block, "AV": block, "K": length, "V": length}
     words = block * length + sum(2 * model.E * (n if tensor in held else ARRAY) for tensor, n in rows.items())
     return min(Fraction(1), Fraction(FLAT_CAPACITY, 2 * words))

@@ -40,7 +40,7 @@ def design_of(machine: str, model: Model, length: int) -> tuple[str, dict[str, o
 
 @cache
 def attention(machine: str, name: str, length: int, tile: int | None = None) -> el.Evaluation:
-    """One point; the query tile of the three cascade machines is the mapper's, or ``tile`` resident tiles of 256 queries."""
+    """One point; the query tile of the cascade machines is the mapper's, or ``tile`` resident tiles of 256 queries."""
     model = MODELS[name]
     file, settings = design_of(machine, model, length)
     settings = {**ranks(model, length), **settings}

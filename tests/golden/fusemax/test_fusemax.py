@@ -1,6 +1,6 @@
 """FuseMax's evaluation (N. Nayak et al., MICRO 2024): every row that its artifact publishes against `designs/fusemax`.
 
-Published: the JSON files beside this one, each row with its source. By hand: `closed_forms.py`, which gives every figure
+Published: the JSON files beside this one, each row with its source. By hand: `closed_forms.py`; it gives every figure
 at all 4 x 6 points of 5 machines, and the arithmetic in the comments. Locked: the honest variant, where it says so.
 """
 
@@ -8,7 +8,15 @@ from statistics import fmean
 
 import pytest
 from closed_forms import (
-    LENGTHS, MACHINES, MODELS, closed_form, flat_mapping, fused, linear_cycles, load, query_tiles,
+    LENGTHS,
+    MACHINES,
+    MODELS,
+    closed_form,
+    flat_mapping,
+    fused,
+    linear_cycles,
+    load,
+    query_tiles,
 )  # fmt: skip
 from runs import OWN_NAMES, attention, linear, pareto, quick_attention, ranks, traffic_bytes, utilization
 
@@ -47,7 +55,9 @@ def own_names(einsums, machine):
 
 
 def exactly(value):
-    return pytest.approx({k: float(v) for k, v in value.items()} if isinstance(value, dict) else float(value), rel=EXACT)
+    return pytest.approx(
+        {k: float(v) for k, v in value.items()} if isinstance(value, dict) else float(value), rel=EXACT
+    )
 
 
 # --- attention ------------------------------------------------------------------------------------------------------
@@ -164,7 +174,9 @@ def test_energy_of_cascade_exceeds_the_artifacts_by_the_read_of_each_score_that_
     assert ours - 1 == pytest.approx(lost, rel=0.03)
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if machine_of(r) not in TILED and not overflowed(*point_of(r))], ids=label)
+@pytest.mark.parametrize(
+    "row", [r for r in ROWS if machine_of(r) not in TILED and not overflowed(*point_of(r))], ids=label
+)
 def test_energy_of_the_baselines_free_of_overflow(row):
     assert quick_attention(*point_of(row)).energy_pj == pytest.approx(row["energy_pJ"], rel=1.4e-4)
 
@@ -184,7 +196,7 @@ def test_energy_of_the_baselines_with_the_artifacts_flaws_added(row):
 
 
 def test_the_mean_speed_ups_of_the_paper():
-    """6.7 times FLAT on attention, 5.3 end to end: arithmetic means over the 24 points (the artifact's: 6.7226, 5.3017)."""
+    """6.7 times FLAT on attention, 5.3 end to end: arithmetic means of 24 points (the artifact's: 6.7226, 5.3017)."""
     flat = {point: quick_attention("flat", *point).cycles for point in POINTS}
     ours = {point: quick_attention("binding", *point).cycles for point in POINTS}
     layers = {array: {point: linear(array, *point).cycles for point in POINTS} for array in ("baseline", "fusemax")}
@@ -195,7 +207,7 @@ def test_the_mean_speed_ups_of_the_paper():
 
 def test_the_mean_energies_of_the_paper():
     """79 % of FLAT's energy on attention (0.787) is 0.7945 without the overflow, and 0.7956 where FLAT's bypassing
-    scores are not counted in the buffer either. Of FuseMax's own overflow the rows at 1M are known (0.51 to 0.52 %); at 256K
+    scores are not counted in the buffer either. Of FuseMax's overflow the rows at 1M are known (0.51 to 0.52 %); at 256K
     BERT and T5 lose two thirds of it, the others all."""
     flat = {p: quick_attention("flat", *p).energy_pj for p in POINTS}
     as_counted = {p: flat[p] + bypassing_pj("flat", *p) for p in POINTS}

@@ -239,7 +239,8 @@ def _spread_alike(placed: Placed, hold: Hold, tensor: str, users: list[Leaf]) ->
         if foreign:
             yield Problem(
                 f"{hold.memory} holds {tensor} for {name}, which is laid out over {_laid(tuple(foreign))} too, a rank "
-                f"that {tensor} does not have: its instances would need the same elements, or hold parts that never meet",
+                f"that {tensor} does not have: its instances would need the same elements, or hold parts that never "
+                "meet",
                 f"lay {name} out over ranks of {tensor} only, or hold {tensor} in a memory above",
                 placed.place,
             )
