@@ -3,7 +3,7 @@
     python bench/cascades.py [--only TEXT] [--deadline SECONDS] [--json FILE]
 
 Process CPU seconds of the search alone, kernels warm (a first run compiles them). FuseMax's and FLAT's published
-figures stand beside ours: cycles as their artifact counts them, without ports of the buffer and a ramp; the machines are
+figures stand beside ours: cycles as their artifact counts them, without ports of the buffer or ramp; the machines are
 arch/fusemax_honest.yaml and arch/flat_honest.yaml with free ports (`free`) and, for FuseMax, with one row read and one
 written a cycle (`ports`). A bound says what no mapping of the declared space goes below.
 """

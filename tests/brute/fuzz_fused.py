@@ -1,4 +1,4 @@
-"""The fused search against trees of its space: python -m tests.brute.fuzz_fused [--seed 0] [--count 100] [--most 1500]."""
+"""The fused search against trees of its space: ``python -m tests.brute.fuzz_fused [--seed 0] [--count 100]``."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_the_mean_speed_ups_of_the_paper():
 
 def test_the_mean_energies_of_the_paper():
     """79 % of FLAT's energy on attention (0.787) is 0.7945 without the overflow, and 0.7956 where FLAT's bypassing
-    scores are not counted in the buffer either. Of FuseMax's overflow the rows at 1M are known (0.51 to 0.52 %); at 256K
+    scores are not counted in the buffer either. Of FuseMax's overflow rows at 1M are known (0.51 to 0.52 %); at 256K
     BERT and T5 lose two thirds of it, the others all."""
     flat = {p: quick_attention("flat", *p).energy_pj for p in POINTS}
     as_counted = {p: flat[p] + bypassing_pj("flat", *p) for p in POINTS}
