@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
-from closed_forms import MODELS, Model, flat_mapping, kv_sweeps, query_tiles
+from closed_forms import BYTES_PER_CYCLE, MODELS, Model, flat_mapping, fused, kv_sweeps, query_tiles
 
 import einloom as el
 
@@ -71,14 +73,34 @@ def linear(array: str, name: str, length: int) -> el.Evaluation:
     return el.load(f"designs/fusemax/linear_{array}.yaml", set=settings).evaluate()
 
 
-def pareto(name: str, array: int, capacity: int) -> el.Evaluation:
-    """FuseMax at 256K tokens with ``array`` x ``array`` and ``array`` elements below a buffer of ``capacity`` bytes."""
-    settings = {**ranks(MODELS[name], 2**18), "workload.split.M": ["M1", {"M0": array}],
+def pareto_buffer(model: Model, array: int) -> int:
+    """min_l3 of the artifact: doubled while memory takes longer than the 1D array, which happens in no row here."""
+    capacity = array * max(1, 2 * max(1, array // model.E) * array // 2**18) * model.E * 16
+    form = fused("binding", model, 2**18, capacity, array)
+    assert form.traffic_bytes / BYTES_PER_CYCLE < form.cycles * form.util_1d
+    return capacity
+
+
+@cache
+def pareto(name: str, array: int, search: bool = False) -> el.Evaluation:
+    """FuseMax at 256K tokens with ``array`` x ``array`` and ``array`` elements below the buffer that the artifact
+    gives them; ``search``: the query tile is the mapper's."""
+    model = MODELS[name]
+    capacity = pareto_buffer(model, array)
+    settings = {**ranks(model, 2**18), "workload.split.M": ["M1", {"M0": array}],
                 "architecture.levels.PE2.axes": {"X": array, "Y": array}, "architecture.levels.PE1.axes": {"X": array},
                 "architecture.levels.GLB.capacity": f"{capacity} B"}  # fmt: skip
-    found = el.load("designs/fusemax/binding.yaml", set=settings).map()
+    if not search:
+        tile = query_tiles(model, 2**18, "binding", capacity, array)
+        settings |= {"mapping.nodes.3": f"for p in {2**18 // array // tile}", "mapping.nodes.7": f"for p in {tile}"}
+    design = el.load("designs/fusemax/binding.yaml", set=settings)
+    found = design.map() if search else design.evaluate()
     assert isinstance(found, el.Evaluation)
     return found
+
+
+def pareto_point(row: Mapping[str, Any], search: bool = False) -> el.Evaluation:
+    return pareto(row["model"], int(row["PE_dim"]), search)
 
 
 def traffic_bytes(found: el.Evaluation, memory: str = "DRAM") -> float:

@@ -4,6 +4,7 @@ Published: the JSON files beside this one, each row with its source. By hand: `c
 at all 4 x 6 points of 5 machines, and the arithmetic in the comments. Locked: the honest variant, where it says so.
 """
 
+from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -13,12 +14,13 @@ from closed_forms import (
     MODELS,
     closed_form,
     flat_mapping,
-    fused,
     linear_cycles,
     load,
     query_tiles,
 )  # fmt: skip
-from runs import OWN_NAMES, attention, linear, pareto, quick_attention, ranks, traffic_bytes, utilization
+from runs import OWN_NAMES, attention, linear, pareto_point, quick_attention, ranks, traffic_bytes, utilization
+from table import TABLES
+from table import honest as honest_run
 
 import einloom as el
 
@@ -263,24 +265,25 @@ AREAS = {  # arch/fusemax.yaml says where they are from; XLM's 1D registers have
 }
 
 
-def pareto_buffer(model, array):
-    """min_l3 of the artifact: doubled while memory takes longer than the 1D array, which happens in no row here."""
-    capacity = array * max(1, 2 * max(1, array // model.E) * array // 2**18) * model.E * 16
-    form = fused("binding", model, 2**18, capacity, array)
-    assert form.traffic_bytes * 940_000_000 / (400 * 2**30) < form.cycles * form.util_1d
-    return capacity
-
-
-@pytest.mark.parametrize("row", PARETO, ids=lambda row: f"{row['model']}-{int(row['PE_dim'])}")
-def test_the_pareto_rows(row):
-    array = int(row["PE_dim"])
-    capacity = pareto_buffer(MODELS[row["model"]], array)
-    found = pareto(row["model"], array, capacity)
+def check_a_pareto_row(row, found):
     assert found.cycles == exactly(row["latency_cycles"])
     assert found.latency_s == exactly(row["latency"])
     assert traffic_bytes(found) == exactly(row["traffic"])
     assert found.utilization["MAC2D"] * found.latency_s == exactly(row["comp_2d_lat"])
     assert found.utilization["VEC1D"] * found.latency_s == exactly(row["comp_1d_lat"])
+
+
+@pytest.mark.parametrize("row", PARETO, ids=lambda row: f"{row['model']}-{int(row['PE_dim'])}")
+def test_the_pareto_rows(row):
+    check_a_pareto_row(row, pareto_point(row))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", PARETO, ids=lambda row: f"{row['model']}-{int(row['PE_dim'])}")
+def test_the_mapper_finds_the_pareto_rows(row):
+    found = pareto_point(row, search=True)
+    assert found.proof == "optimal"
+    check_a_pareto_row(row, found)
 
 
 @pytest.mark.parametrize("row", [r for r in PARETO if r["model"] != "XLM"],
@@ -299,7 +302,7 @@ def test_the_areas_of_the_pareto_rows(row):
 
 @pytest.fixture(scope="module")
 def honest():
-    return el.load("designs/fusemax/binding_honest.yaml").map()
+    return honest_run()
 
 
 def test_with_ports_the_buffer_bounds_fusemax(honest):
@@ -365,3 +368,9 @@ def test_the_share_of_a_hold_is_exact_and_printed_exactly():
     found = el.load("designs/fusemax/flat_held.yaml").evaluate()
     assert "GLB holds AV 128/129" in found.streamed[""].mapping["nodes"]
     assert ranks(MODELS["BERT"], 2**16).items() >= {"workload.ranks.P": 65536}.items()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_of_the_readme_are_those_of_a_run(name):
+    text = (Path(__file__).parents[3] / "designs/fusemax/README.md").read_text(encoding="utf-8")
+    assert "\n".join(TABLES[name]()) in text

@@ -190,7 +190,7 @@ def _alive(residence: Residence, placed: Placed) -> tuple[int, int] | None:
     branch = _list_of(residence, placed)
     if branch is None or branch.schedule != "sequential" or placed != residence.home:
         return None
-    if residence.is_input or residence.is_output or residence.generation or _loops_behind(branch, placed):
+    if residence.is_input or residence.is_output or _loops_behind(branch, placed):
         return None
     depth = residence.users[0].way.index(branch) + 1
     made = min(branch.children.index(leaf.way[depth]) for leaf in residence.producers)

@@ -106,7 +106,7 @@ class Occupancy:
         """Children of `sequential` during which a tile is there."""
         always = range(len(branch.children))
         looped = any(isinstance(node, Loop) for p, node in branch.placed if p > at)
-        if looped or at not in self.homes.get(tensor, ()):
+        if looped or not self.tree.is_intermediate(tensor) or at not in self.homes.get(tensor, ()):
             return always
         producers, readers = self.tree.producers(tensor), self._readers(tensor, at)
         first = min(_child(branch, leaf) for leaf in producers)
