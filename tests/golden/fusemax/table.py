@@ -91,12 +91,13 @@ def linear_table() -> list[str]:
 
 
 def pareto_table() -> list[str]:
-    rows = (
-        [f"{row['model']} 256K", f"{int(row['PE_dim'])} x {int(row['PE_dim'])}",
-         *cells([(pareto_point(row).cycles, row["latency_cycles"]), (traffic_bytes(pareto_point(row)), row["traffic"])])]
-        for row in load("pareto")["rows"]
-    )  # fmt: skip
-    return table(head_of(["point", "array"], ["cycles", "DRAM bytes"]), rows)
+    def lines() -> Iterable[list[str]]:
+        for row in load("pareto")["rows"]:
+            run, size = pareto_point(row), int(row["PE_dim"])
+            pairs = [(run.cycles, row["latency_cycles"]), (traffic_bytes(run), row["traffic"])]
+            yield [f"{row['model']} 256K", f"{size} x {size}", *cells(pairs)]
+
+    return table(head_of(["point", "array"], ["cycles", "DRAM bytes"]), lines())
 
 
 def means_table() -> list[str]:
