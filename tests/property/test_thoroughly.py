@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import test_fused_laws
 import test_mapper_laws
 import test_mapping_text
 import test_model_laws
 
 LAWS = [
     pytest.param(test.thorough, id=name.removeprefix("test_"))
-    for module in (test_model_laws, test_mapper_laws, test_mapping_text)
+    for module in (test_model_laws, test_mapper_laws, test_mapping_text, test_fused_laws)
     for name, test in vars(module).items()
     if hasattr(test, "thorough")
 ]
