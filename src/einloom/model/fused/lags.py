@@ -105,9 +105,7 @@ def _counted_inside(program: Program, read: Read, group: Branch) -> bool:
     return any(isinstance(p.node, Loop) and p.node.variable == variable for branch in inside for p in branch.nodes)
 
 
-def needs_of(
-    program: Program, group: Branch, drains: Callable[[Read], Fraction] | None = None
-) -> tuple[Need, ...]:
+def needs_of(program: Program, group: Branch, drains: Callable[[Read], Fraction] | None = None) -> tuple[Need, ...]:
     """What the dependences among the Einsums of a schedule ask of their lags.
 
     Args:

@@ -49,9 +49,7 @@ def _raise(problems: list[Problem]) -> None:
         raise MappingError(list(dict.fromkeys(problems)))
 
 
-def _leaves(
-    flow: Dataflow, architecture: Architecture, root: Branch
-) -> tuple[Mapping[str, Leaf], list[Problem]]:
+def _leaves(flow: Dataflow, architecture: Architecture, root: Branch) -> tuple[Mapping[str, Leaf], list[Problem]]:
     """Each Einsum at one leaf, bound to a compute of the machine."""
     problems: list[Problem] = []
     leaves: dict[str, Leaf] = {}

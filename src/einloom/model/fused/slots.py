@@ -96,9 +96,7 @@ class Slots:
     def classes(self) -> tuple[tuple[int, Mapping[str, Tile]], ...]:
         """(how many slots, tile of each shared rank), for each class of slots that differ in what runs."""
         telling = {v: tiles for v, tiles in self.tiles.items() if self._tells(v, tiles)}
-        others = math.prod(
-            sum(tile.count for tile in tiles) for v, tiles in self.tiles.items() if v not in telling
-        )
+        others = math.prod(sum(tile.count for tile in tiles) for v, tiles in self.tiles.items() if v not in telling)
         rest = {v: tiles[0] for v, tiles in self.tiles.items() if v not in telling}
         return tuple(
             (others * math.prod(tile.count for tile in chosen), {**rest, **dict(zip(telling, chosen, strict=True))})

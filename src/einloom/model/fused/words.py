@@ -264,9 +264,7 @@ def _busiest(links: list[Link], memory: Memory, rate: Amount, ways: tuple[str, .
     return most / Fraction(rate.value)
 
 
-def _over_port(
-    link: Link, memory: Memory, rate: Amount, ways: tuple[str, ...], ends: tuple[Moved, Moved]
-) -> Count:
+def _over_port(link: Link, memory: Memory, rate: Amount, ways: tuple[str, ...], ends: tuple[Moved, Moved]) -> Count:
     """Bits of a link over one port, or words where its rate is in words."""
     access = link.leaf.einsum.accesses[link.index]
     width: Count = access.bits
