@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -24,6 +25,9 @@ from einloom.mappings.tree import grow
 from einloom.model.evaluate import evaluate_nest
 from einloom.model.fused import evaluate_tree
 from einloom.model.fused.legality import program_of
+from einloom.model.fused.residence import all_residences
+from einloom.model.fused.schedule import schedule_of
+from einloom.model.fused.words import traffic_of
 from einloom.model.reference.fused import TreeExecution, execute_tree
 from einloom.workloads.cascade import Cascade
 from einloom.workloads.dataflow import dataflow
@@ -322,12 +326,26 @@ def test_cycles_of_a_tree_equal_those_of_the_walk(drawn: Drawn) -> None:
 @law(trees())
 def test_lags_of_a_tree_equal_those_of_the_walk(drawn: Drawn) -> None:
     """Where slots differ in length, a drain may take one more of those that most are like than of the longest."""
-    fused, run = both(drawn)
-    lags = {name: fused.streamed.lags.get(name, 0) for name in run.lags}
-    if all(len(set(group.slots)) == 1 for group in run.groups.values()):
-        assert lags == run.lags
-    else:
-        assert all(lags[name] >= lag for name, lag in run.lags.items())
+    _, run = both(drawn)
+    program = program_of(dataflow(drawn.cascade), drawn.architecture, grow(drawn.nodes))
+    found = schedule_of(program, traffic_of(program, all_residences(program))).lags
+    lags = {tuple(key for key in place if isinstance(key, int)): of_list for place, of_list in found.items()}
+    for at, group in run.groups.items():
+        if len(set(group.slots)) == 1:
+            assert lags[at] == group.lags
+        else:
+            assert all(lags[at][name] >= lag for name, lag in group.lags.items())
+
+
+@law(trees(), share=0.5)
+def test_what_is_legal_computes_what_the_cascade_means(drawn: Drawn) -> None:
+    """Nobody reads what is not there yet, or no longer."""
+    generator = np.random.default_rng(7)
+    inputs = {name: generator.normal(size=drawn.cascade.shape(name)) for name in drawn.cascade.inputs}
+    _, run = both(drawn, inputs)
+    assert run.outputs is not None
+    for name, expected in drawn.cascade.run(inputs).items():
+        np.testing.assert_allclose(run.outputs[name], expected, rtol=1e-12)
 
 
 @law(trees())
@@ -337,10 +355,10 @@ def test_occupancy_of_a_tree_equals_that_of_the_walk(drawn: Drawn) -> None:
     assert used == {name: float(bits) for name, bits in run.occupancy_bits.items() if bits}
 
 
-def both(drawn: Drawn):
+def both(drawn: Drawn, inputs=None):
     """The closed form and the walk."""
     try:
         fused = evaluate_tree(drawn.cascade, drawn.architecture, drawn.nodes)
     except MappingError:
         assume(False)
-    return fused, execute_tree(drawn.cascade, drawn.architecture, drawn.nodes)
+    return fused, execute_tree(drawn.cascade, drawn.architecture, drawn.nodes, inputs)
