@@ -23,7 +23,12 @@ FILLED = "the bounds of the tree left to the mapper"
 
 
 def fill_tree(
-    cascade: Cascade, architecture: Architecture, tree: Nodes, objective: Objective, memory: str | None = None, *,
+    cascade: Cascade,
+    architecture: Architecture,
+    tree: Nodes,
+    objective: Objective,
+    memory: str | None = None,
+    *,
     ramp: bool = True,
 ) -> tuple[TreeResult, ...]:
     """The best bounds for the ``auto`` loops of a fused tree, or the front sorted by cycles.
@@ -91,11 +96,22 @@ def _splits(cascade: Cascade, tree: Nodes, variable: str, mine: Sequence[Placed]
         given = math.prod(node.bound for _, node in loops if isinstance(node.bound, int))
         if opened:
             demands.append((opened, -(-extent // given)))
-    most = max((rest for _, rest in demands), default=1)
-    for bounds in itertools.product(divisors(most), repeat=len(mine)):
-        split = dict(zip((p.place for p in mine), (int(b) for b in bounds), strict=True))
-        if all(math.prod(split[p.place] for p in opened) == rest for opened, rest in demands):
-            yield split
+    yield from _shared_out(mine, demands)
+
+
+def _shared_out(mine: Sequence[Placed], demands: Sequence[tuple[Sequence[Placed], int]]) -> Iterator[dict[Path, int]]:
+    """Bounds of ``mine`` whose product over the loops of each demand is its number, fewest iterations outside first."""
+    if not mine:
+        yield {}
+        return
+    loop, further = mine[0], mine[1:]
+    concerned = [(opened, rest) for opened, rest in demands if loop in opened]
+    ends = {rest for opened, rest in concerned if loop == opened[-1]}
+    for divisor in divisors(math.gcd(*(rest for _, rest in concerned))):
+        bound = int(divisor)
+        if ends <= {bound}:
+            left = [(opened, rest // bound if loop in opened else rest) for opened, rest in demands]
+            yield from ({loop.place: bound, **others} for others in _shared_out(further, left))
 
 
 def _with(nodes: Nodes, bounds: Mapping[Path, int], place: Path = ()) -> Nodes:

@@ -195,7 +195,7 @@ def _alive(residence: Residence, placed: Placed) -> tuple[int, int] | None:
     depth = residence.users[0].way.index(branch) + 1
     made = min(branch.children.index(leaf.way[depth]) for leaf in residence.producers)
     used = [branch.children.index(leaf.way[depth]) for leaf in residence.consumers]
-    return (made, max(used)) if used and min(used) >= made else None
+    return (made, max(used, default=made)) if min(used, default=made) >= made else None
 
 
 def _in_place(program: Program, tiles: list[Tile]) -> Mapping[Tile, Tile]:

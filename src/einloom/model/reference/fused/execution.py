@@ -128,7 +128,8 @@ def execute_tree(
     outputs = None if inputs is None else Run(read, parts, schedule.lag, inputs).outputs()
     words = [flow for part in every for flow in flows(read, part)]
     tiles = tiles_of(read, every)
-    occupancy = Occupancy(read, tiles, _homes(every), schedule.lag, frozenset(schedule.groups))
+    forwarded = {part.tensor: frozenset(part.forwarded) for part in every}
+    occupancy = Occupancy(read, tiles, _homes(every), schedule.lag, frozenset(schedule.groups), forwarded)
     ports = port_cycles(read, words)
     compute_cycles = schedule.cycles(read.root, {})
     assert isinstance(compute_cycles, int)

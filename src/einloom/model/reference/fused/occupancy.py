@@ -55,6 +55,7 @@ class Occupancy:
         homes: Hold nodes where an intermediate has its home, by tensor.
         lags: Slots that each Einsum stays behind, where it stands below a slot group.
         groups: Positions of the lists that end in a slot group.
+        forwarded: By tensor, the Einsums that read it from a result register: no tile is kept for them.
     """
 
     tree: Tree
@@ -62,6 +63,7 @@ class Occupancy:
     homes: Mapping[str, frozenset[Position]]
     lags: Mapping[str, int]
     groups: frozenset[Position]
+    forwarded: Mapping[str, frozenset[str]]
 
     def bits(self, memory: Memory) -> Fraction:
         return self._list(self.tree.root, memory)
@@ -74,7 +76,7 @@ class Occupancy:
             self.lags[reader.name] - self.lags[producer.name]
             for group in self.groups
             for producer in self.tree.producers(tensor)
-            for reader in self.tree.readers(tensor)
+            for reader in self._readers(tensor)
             if producer.below(group) and reader.below(group) and self._directly_above(at, group, producer)
         ]
         return max([0, *behind]) + 1
@@ -108,14 +110,15 @@ class Occupancy:
         looped = any(isinstance(node, Loop) for p, node in branch.placed if p > at)
         if looped or not self.tree.is_intermediate(tensor) or at not in self.homes.get(tensor, ()):
             return always
-        producers, readers = self.tree.producers(tensor), self._readers(tensor, at)
+        producers = self.tree.producers(tensor)
+        readers = [leaf for leaf in self._readers(tensor) if leaf.below(at)]
         first = min(_child(branch, leaf) for leaf in producers)
         last = max((_child(branch, leaf) for leaf in readers), default=first)
         rotated = any(_child(branch, leaf) < first for leaf in readers) or self.copies(at, tensor) > 1
         return always if rotated else range(first, last + 1)
 
-    def _readers(self, tensor: str, at: Position) -> list[Leaf]:
-        return [leaf for leaf in self.tree.readers(tensor) if leaf.below(at)]
+    def _readers(self, tensor: str) -> list[Leaf]:
+        return [leaf for leaf in self.tree.readers(tensor) if leaf.name not in self.forwarded.get(tensor, ())]
 
     def _places(self, held: list[tuple[Position, str]]) -> list[list[tuple[Position, str]]]:
         """Tiles that take each other's place, together: of each place the largest counts."""
