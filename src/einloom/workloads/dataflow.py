@@ -52,9 +52,7 @@ class Dataflow:
 
     def consumers(self, tensor: str) -> tuple[str, ...]:
         """Einsums that read ``tensor``."""
-        return tuple(
-            name for name, einsum in self.einsums.items() if any(a.tensor == tensor for a in einsum.inputs)
-        )
+        return tuple(name for name, einsum in self.einsums.items() if any(a.tensor == tensor for a in einsum.inputs))
 
 
 def dataflow(cascade: Cascade) -> Dataflow:
