@@ -392,6 +392,9 @@ CASCADES: dict[str, tuple[list[str], str, dict[str, Any]]] = {
     ),
 }  # fmt: skip
 OPERATORS = ("mul", "add", "max", "exp", "sub")
+KNOWN = ("running sum", "loop of two")
+"""Cascades with a state that is wanted outside. Calm cases have no ports of registers, no hops, and no buffer that must
+hold a tensor either."""
 
 
 @dataclass(frozen=True)
@@ -411,26 +414,28 @@ def cascade_of(rng: Random, kind: str) -> Cascade:
     return Cascade.parse(lines, sizes, **extra)
 
 
-def machine_of(rng: Random, tensors: Sequence[str], variables: Sequence[str], operators: set[str]) -> Architecture:
+def machine_of(rng: Random, tensors: Sequence[str], variables: Sequence[str], calm: bool) -> Architecture:
     def some(chance: float) -> tuple[str, ...]:
         return tuple(t for t in tensors if rng.random() < chance)
 
     def memory(name: str, words: int | None, scale: float) -> Memory:
         extra: dict[str, Any] = {} if words is None else {"capacity": Amount(Fraction(WORD * words))}
         if words is not None and rng.random() < 0.35:
-            extra |= rng.choice((
-                {"may_hold": some(0.5)}, {"may_hold": some(0.7)}, {"must_hold": some(0.2)}, {"holds": some(0.5)},
-            ))  # fmt: skip
+            rules = [{"may_hold": some(0.5)}, {"may_hold": some(0.7)}, {"must_hold": some(0.2)}, {"holds": some(0.5)}]
+            extra |= rng.choice(rules[:2] if calm and name == "B" else rules)
         if words is not None and rng.random() < 0.15:
             extra["double_buffered"] = True
-        if rng.random() < 0.4:
+        slow = rng.random()
+        if calm and name.startswith("R"):
+            slow = 1.0
+        if slow < 0.4:
             extra["bandwidth"] = Amount(Fraction(WORD * rng.randint(1, 4)))
-        elif rng.random() < 0.2:
+        elif slow < 0.5:
             extra["read_bandwidth"] = Amount(Fraction(WORD * rng.randint(1, 3)))
         prices = [scale * rng.choice((0, 1, 2, 5, 20)) for _ in range(2)]
         return Memory(name=name, read_energy_pj=prices[0], write_energy_pj=prices[1], **extra)
 
-    def unit(number: int, known: set[str]) -> tuple[Any, ...]:
+    def unit(number: int, known: Sequence[str]) -> tuple[Any, ...]:
         levels: list[Any] = []
         if rng.random() < 0.5:
             axes = {"X": rng.randint(1, 3)} | ({"Y": rng.randint(1, 3)} if rng.random() < 0.3 else {})
@@ -438,7 +443,7 @@ def machine_of(rng: Random, tensors: Sequence[str], variables: Sequence[str], op
             levels.append(Fanout(
                 name=f"F{number}", axes=axes, multicast=rng.random() < 0.7, reduce=rng.random() < 0.7,
                 only=only if rng.random() < 0.3 else {}, link_energy_pj=rng.choice((0.0, 0.0, 0.5)),
-                hop_cycles=rng.choice((0, 0, 0, 1, 2)),
+                hop_cycles=0 if calm else rng.choice((0, 0, 0, 1, 2)),
             ))  # fmt: skip
         if rng.random() < 0.6:
             levels.append(memory(f"R{number}", rng.randint(1, 6), 0.1))
@@ -448,24 +453,33 @@ def machine_of(rng: Random, tensors: Sequence[str], variables: Sequence[str], op
 
     head = (memory("O", None, 1), memory("B", rng.randint(3, 30), 1))
     if rng.random() < 0.6:
-        return Architecture(name="tiny", clock_hz=1e9, levels=(*head, *unit(1, operators)))
+        return Architecture(name="tiny", clock_hz=1e9, levels=(*head, *unit(1, OPERATORS)))
     split = rng.random() < 0.4
-    known = [{o for o in operators if not split or rng.random() < 0.6} for _ in range(2)]
-    known[1] |= operators - known[0]
+    known = [[o for o in OPERATORS if not split or rng.random() < 0.6] for _ in range(2)]
+    known[1] += [o for o in OPERATORS if o not in known[0] and o not in known[1]]
     trees = tuple(unit(i + 1, known[i]) for i in range(2))
     return Architecture(name="tiny", clock_hz=1e9, levels=(*head, Branches(trees)))
 
 
-def drawn(seed: int, most: int = 1500, kind: str | None = None) -> tuple[Case, Mapping[str, Any], list[Nodes]]:
-    """(case, what its Einsums cost alone by objective, its trees by the energy's singles); at most so many trees."""
+def drawn(
+    seed: int, most: int = 1500, kind: str | None = None, calm: bool = False
+) -> tuple[Case, Mapping[str, Mapping[str, Sequence[EinsumResult]]]]:
+    """(a case of at most so many trees, what its Einsums cost alone by objective).
+
+    Args:
+        calm: Without what the search is known to cost wrongly or not to cost: `KNOWN`.
+    """
     rng = Random(seed)
+    kinds = [k for k in CASCADES if not (calm and k in KNOWN)]
     while True:
-        name = kind or rng.choice(list(CASCADES))
+        name = kind or rng.choice(kinds)
         cascade = cascade_of(rng, name)
         flow = dataflow(cascade)
         variables = list(dict.fromkeys(v for e in flow.einsums.values() for v in e.extents))
         tensors = list(dict.fromkeys(a.tensor for e in flow.einsums.values() for a in e.accesses))
-        machine = machine_of(rng, tensors, variables, set(OPERATORS))
+        machine = machine_of(rng, tensors, variables, calm)
+        if not 4 < whole_trees(flow, machine, dict.fromkeys(flow.einsums, ((),)))[0] <= most:
+            continue
         try:
             alone = {
                 objective: {e.name: Mapper(machine, objective, perfect=True, reuse=False).map(e).results
@@ -474,9 +488,7 @@ def drawn(seed: int, most: int = 1500, kind: str | None = None) -> tuple[Case, M
             }  # fmt: skip
         except MappingError:
             continue
-        count, _ = whole_trees(flow, machine, alone["energy"])
-        if 4 < count <= most:
-            return Case(seed, name, cascade, machine, len(machine.paths())), alone, []
+        return Case(seed, name, cascade, machine, len(machine.paths())), alone
 
 
 # -- verdict
@@ -491,6 +503,8 @@ class Verdict:
     fused: int = 0
     gaps: int = 0
     wrong: list[str] = field(default_factory=list)
+    ties: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -549,46 +563,52 @@ def judged(case: Case, alone: Mapping[str, Mapping[str, Any]], objectives: Seque
             if point is not None:
                 points.append(point)
         given = alone[objective]
-        found = map_cascade(case.cascade, case.machine, objective, lambda e, given=given: given[e.name], None)
+        try:
+            found = map_cascade(case.cascade, case.machine, objective, lambda e, given=given: given[e.name], None)
+        except MappingError as error:
+            verdict.wrong.append(f"{objective}: raises {error}")
+            continue
         verdict.fused += bool(found)
         verdict.gaps += any(f.proof != "optimal" for f in found)
         mine = [Point(f.energy_pj, float(f.cycles), f.nodes) for f in found]
         for tree in found:
             verdict.wrong += [f"{objective}: {text}" for text in walked(case, tree)]
         compare = _front if objective == "pareto" else _best
-        verdict.wrong += compare(objective, [*mine, *sums(alone[objective])], points, found)
+        compare(verdict, objective, [*mine, *sums(alone[objective])], points, found)
     verdict.trees, verdict.legal = len(costs), sum(p is not None for p in costs.values())
     return verdict
 
 
-def _best(objective: str, mine: list[Point], points: list[Point], found: Sequence[TreeResult]) -> list[str]:
+def _best(
+    verdict: Verdict, objective: str, mine: list[Point], points: list[Point], found: Sequence[TreeResult]
+) -> None:
     got = min(mine, key=lambda p: p.key(objective))
     best = min(points, key=lambda p: p.key(objective))
     value, least = got.key(objective)[0], best.key(objective)[0]
     gap = found[0].gap if found else 0.0
-    wrong = []
     bound = value * (1 - gap)
-    if bound > least * NEAR:
-        wrong.append(f"{objective}: {value} with gap {gap} (bound {bound}), a tree has {least}: {best.nodes}")
-    if value < least / NEAR:
-        wrong.append(f"{objective}: {value}, all trees have at least {least}: {got.nodes}")
-    if objective == "energy" and gap:
-        wrong.append(f"energy: gap {gap}")
+    above = value > least * NEAR
+    if bound > least * NEAR or (objective == "energy" and above):
+        verdict.wrong.append(f"{objective}: {value} (gap {gap}, bound {bound}), a tree has {least}: {best.nodes}")
+    elif value < least / NEAR:
+        verdict.wrong.append(f"{objective}: {value}, all trees have at least {least}: {got.nodes}")
+    elif gap:
+        verdict.loose.append(f"{objective}: {value}, gap {gap}, the best tree has {least}")
     second = min(p.key(objective)[1] for p in points if p.key(objective)[0] <= least * NEAR)
-    if not gap and math.isclose(value, least, rel_tol=1e-9) and got.key(objective)[1] > second * NEAR:
-        wrong.append(f"{objective} TIE: second {got.key(objective)[1]}, a tree has {second}")
-    return wrong
+    if not above and got.key(objective)[1] > second * NEAR:
+        verdict.ties.append(f"{objective}: {value}, then {got.key(objective)[1]}; a tree has {second}")
 
 
-def _front(objective: str, mine: list[Point], points: list[Point], found: Sequence[TreeResult]) -> list[str]:
+def _front(
+    verdict: Verdict, objective: str, mine: list[Point], points: list[Point], found: Sequence[TreeResult]
+) -> None:
     def told(front: list[Point]) -> list[tuple[float, float]]:
         return [(p.cycles, round(p.energy, 6)) for p in front]
 
-    got, best = front_of(mine), front_of(points)
-    if told(got) == told(best):
-        return []
-    more = [p for p in best if (p.cycles, round(p.energy, 6)) not in told(got)]
-    return [f"pareto: {told(got)}, trees {told(best)}: {[p.nodes for p in more]}"]
+    got, best = told(front_of(mine)), told(front_of(points))
+    if got != best:
+        claims = {f.proof for f in found}
+        verdict.wrong.append(f"{objective}: {got} ({claims}), trees {best}")
 
 
 def walked(case: Case, found: TreeResult) -> list[str]:
@@ -633,28 +653,32 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=1500, help="trees of a case")
     parser.add_argument("--kind", choices=CASCADES)
     parser.add_argument("--objectives", default=",".join(OBJECTIVES))
+    parser.add_argument("--calm", action="store_true", help="without what is known to be wrong")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
-    cases = wrong = ties = 0
     told: Counter[str] = Counter()
     for seed in range(args.seed, args.seed + args.count):
         begin = time.process_time()
-        case, alone, _ = drawn(seed, args.most, args.kind)
+        case, alone = drawn(seed, args.most, args.kind, args.calm)
         try:
             verdict = judged(case, alone, args.objectives.split(","))
         except Exception:  # a crash is a finding like any other
             verdict = Verdict(wrong=[traceback.format_exc(limit=-4)])
-        cases += 1
-        only_ties = bool(verdict.wrong) and all(" TIE" in text for text in verdict.wrong)
-        ties, wrong = ties + only_ties, wrong + bool(verdict.wrong and not only_ties)
+        told["cases"] += 1
+        for name in ("wrong", "ties", "loose"):
+            told[name] += bool(getattr(verdict, name))
         for name in ("trees", "legal", "fused", "gaps"):
             told[name] += getattr(verdict, name)
         if verdict.wrong or args.verbose:
-            sizes = dict(case.cascade.ranks)
-            print(f"seed {seed} {case.kind} {sizes} {time.process_time() - begin:.1f} s {verdict.trees} trees")
-            print(*([case.machine] if verdict.wrong else []), *verdict.wrong, sep="\n  ", flush=True)
-    print(f"{cases} cases, {dict(told)}, {wrong} wrong, {ties} ties")
-    return int(wrong > 0)
+            sizes, seconds = dict(case.cascade.ranks), time.process_time() - begin
+            print(f"seed {seed} {case.kind} {sizes} {seconds:.1f} s {verdict.trees} trees", flush=True)
+            for name in ("wrong", "ties", "loose"):
+                for text in getattr(verdict, name):
+                    print(f"  {name}: {text}", flush=True)
+        if verdict.wrong:
+            print(f"  {case.machine}", flush=True)
+    print(", ".join(f"{number} {name}" for name, number in told.items()))
+    return int(told["wrong"] > 0)
 
 
 if __name__ == "__main__":
