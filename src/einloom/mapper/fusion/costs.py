@@ -124,14 +124,15 @@ class Costs:
 
     # -- Einsums
 
-    def interior(self, part: Part, resident: frozenset[str]) -> Interior:
-        key = (part.name, resident & frozenset(operand.tensor for operand in part.operands))
+    def interior(self, part: Part, resident: frozenset[str], free: frozenset[str] = frozenset()) -> Interior:
+        mine = frozenset(operand.tensor for operand in part.operands)
+        key = (part.name, resident & mine, free & mine)
         if key not in self._interiors:
-            self._interiors[key] = Interior(part, self.machine, self.rules[part.name], key[1])
+            self._interiors[key] = Interior(part, self.machine, self.rules[part.name], *key[1:])
         return self._interiors[key]
 
     @cached_property
-    def _interiors(self) -> dict[tuple[str, frozenset[str]], Interior]:
+    def _interiors(self) -> dict[tuple[str, frozenset[str], frozenset[str]], Interior]:
         return {}
 
     def rows(
@@ -225,7 +226,7 @@ class Costs:
         ranks = tiles.shape[1]
         found = {out: np.full((len(keys), self.width), np.inf) for out in outs}
         quick = np.full((len(keys), len(self.machine.units)), np.inf)
-        for options in self.interior(part, frozenset()).options:
+        for options in self.interior(part, frozenset(), free).options:
             block = max(1, BLOCK // len(options.layouts))
             for start in range(0, len(keys), block):
                 some = slice(start, start + block)

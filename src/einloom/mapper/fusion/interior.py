@@ -82,23 +82,26 @@ class Options:
         return np.array([role == name for role in self.roles], dtype=bool)
 
 
-def options_of(part: Part, unit: Unit, rules: EinsumRules, resident: frozenset[str]) -> Iterator[Options]:
+def options_of(
+    part: Part, unit: Unit, rules: EinsumRules, resident: frozenset[str], free: frozenset[str] = frozenset()
+) -> Iterator[Options]:
     """All options of an Einsum on a unit, one value for each set of tensors in registers.
 
     Args:
         resident: Tensors that live in the unit's registers while the slot runs; they are not held once more.
+        free: Tensors of which that is open: registers that must hold them may do without.
     """
     must, may = unit.register_choices(part.einsum, rules)
     names = [operand.tensor for operand in part.operands]
     if resident & set(names) and (unit.registers is None or resident & set(names) - may):
         return
-    free = [
+    own = [
         i for i, name in enumerate(names)
         if name in may and names.count(name) == 1 and name not in resident
     ]  # fmt: skip
-    wanted = must - resident
+    wanted = must - resident - free
     for length in range(3 if unit.registers is not None else 1):
-        for sequence in itertools.permutations(free, length):
+        for sequence in itertools.permutations(own, length):
             if wanted <= {names[i] for i in sequence}:
                 yield _options(part, unit, rules, sequence, resident)
 
@@ -341,17 +344,18 @@ def _busy(options: Options) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Interior:
-    """All options of an Einsum on all units, for some residents."""
+    """All options of an Einsum on all units, for some residents (``free``: what else may be one)."""
 
     part: Part
     machine: Machine
     rules: EinsumRules
     resident: frozenset[str] = frozenset()
+    free: frozenset[str] = frozenset()
 
     @cached_property
     def options(self) -> tuple[Options, ...]:
         found = []
         for unit in self.machine.units:
             if unit.able(self.part.einsum):
-                found += list(options_of(self.part, unit, self.rules, self.resident))
+                found += list(options_of(self.part, unit, self.rules, self.resident, self.free))
         return tuple(options for options in found if len(options.layouts))

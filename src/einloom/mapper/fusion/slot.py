@@ -123,7 +123,9 @@ def schedules_of(costs: Costs) -> tuple[Schedule, ...]:
 def may_reside(costs: Costs, nests: Nests, tensor: str) -> tuple[str, ...]:
     """Units in whose registers an intermediate may stay while a slot runs."""
     group = costs.group
-    if tensor not in group.internal or tensor in group.flow.states or costs.home(nests, tensor) < len(nests.loops):
+    if tensor not in group.internal or tensor in group.flow.states or costs.forced(tensor):
+        return ()
+    if costs.home(nests, tensor) < len(nests.loops):
         return ()
     parts = dict.fromkeys(part for part, _ in group.users[tensor])
     return tuple(
