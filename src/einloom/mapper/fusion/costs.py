@@ -100,7 +100,11 @@ class Costs:
             none = np.zeros_like(moved)
             return self.moved(outer, bits, moved, none) + self.moved(buffer, bits, none, moved)
         moved = tile * nests.visits(makers[0], operand.variables, depth)
-        back = moved - operand.elements
+        if operand.state:  # whole generations: one that was made in an earlier iteration comes back
+            earlier = nests.outermost({self.group.flow.states[tensor].variable}) < depth
+            back = moved if earlier else np.zeros_like(moved)
+        else:
+            back = moved - operand.elements
         return self.moved(outer, bits, back, moved) + self.moved(buffer, bits, moved, back, moved)
 
     def takes(self, nests: Nests, tensor: str, depth: int) -> Floats:

@@ -160,9 +160,18 @@ class Group:
         for state in self.states:
             if state not in self.sharable:
                 return f"the recurrence over '{state}' cannot be shared"
+        if any(self._backward(read) for read in self.reads):
+            return "a recurrence of one generation has no earlier slot"
         if not all(self._connected(part) for part in self.parts):
             return "nothing passes between its Einsums"
         return ""
+
+    def _backward(self, read: Read) -> bool:
+        """Whether an Einsum needs what a later one made an iteration ago, and there is one iteration."""
+        order = [part.name for part in self.parts]
+        if not read.distance or order.index(read.producer) <= order.index(read.consumer):
+            return False
+        return self.extents[self.flow.states[read.tensor].variable] == 1
 
     def _connected(self, part: Part) -> bool:
         pairs = ((read.producer, read.consumer) for read in self.reads if read.producer != read.consumer)
