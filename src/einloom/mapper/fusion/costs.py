@@ -1,7 +1,7 @@
 """What a group costs on its shared loops: rows of every Einsum, and words of what crosses the outermost memory.
 
 All costs are vectors ``[energy, busy, load of each port...]``: energy in pJ, the others in cycles over the whole run.
-Ports are the limited ones of the outermost memory, then those of the buffer.
+Ports are the limited ones of the outermost memory, of the buffer, and of one instance of every unit's registers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Costs:
 
     @cached_property
     def ports(self) -> tuple[tuple[Memory, Amount, tuple[str, ...]], ...]:
-        memories = (self.machine.outer, self.machine.buffer)
+        registers = [unit.registers for unit in self.machine.units if unit.registers is not None]
+        memories = (self.machine.outer, self.machine.buffer, *registers)
         return tuple((memory, *port) for memory in memories for port in ports(memory))
 
     @cached_property
@@ -169,15 +170,21 @@ class Costs:
         self, rows: Rows, part: Part, resident: frozenset[str], entry: int, free: frozenset[str] = frozenset()
     ) -> _Entry:
         """One entry of the cost vectors: what does not depend on where operands live, and what each adds where."""
-        base = rows.energy_pj if entry == ENERGY else rows.busy if entry == BUSY else np.zeros(rows.busy.shape)
+        base: Floats = rows.busy if entry == BUSY else np.zeros(rows.busy.shape)
+        if entry == ENERGY:
+            base = base + rows.compute_pj
         added: dict[str, tuple[Floats | float, Floats | float]] = {}
         for index, operand in enumerate(part.operands):
-            if operand.tensor in resident or entry == BUSY:
+            if entry == BUSY:
+                continue
+            own = self._own(rows, operand, index, entry)
+            if operand.tensor in resident:
+                base = base + own
                 continue
             words, back = rows.words[index], rows.returns[index]
             reads, writes = (back, words) if operand.output else (words, 0.0)
             places = tuple(
-                self._amount(memory, float(operand.bits), reads, writes, entry)
+                own + self._amount(memory, float(operand.bits), reads, writes, entry)
                 for memory in (self.machine.buffer, self.machine.outer)
             )
             if operand.tensor in free:
@@ -186,6 +193,15 @@ class Costs:
             before = added.get(operand.tensor, (0.0, 0.0))
             added[operand.tensor] = (before[0] + places[0], before[1] + places[1])
         return base, added
+
+    def _own(self, rows: Rows, operand: Operand, index: int, entry: int) -> Floats | float:
+        """One entry of what an operand moves in registers and over links."""
+        if entry == ENERGY:
+            return rows.inside_pj(index, float(operand.bits))
+        inside, memory = rows.inside[index], rows.unit.registers
+        if memory is None or self.ports[entry - LOADS][0] is not memory:
+            return 0.0
+        return self._amount(memory, float(operand.bits), inside.reads, inside.writes, entry) / rows.instances
 
     def _in_registers(self, rows: Rows, part: Part, operand: Operand, entry: int) -> Floats | float:
         """One entry of an operand that stays in the registers while a slot runs; infinite where it cannot fit them."""
@@ -203,7 +219,7 @@ class Costs:
         return accesses(memory, float(operand.bits)) * memory.access_energy_pj(max(0.0, reads), writes, 0.0)
 
     def _amount(
-        self, memory: Memory, bits: float, reads: Floats, writes: Floats | float, entry: int
+        self, memory: Memory, bits: float, reads: Floats | float, writes: Floats | float, entry: int
     ) -> Floats | float:
         """One entry of `moved`."""
         share = accesses(memory, bits)

@@ -18,7 +18,6 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -168,13 +167,31 @@ def _layouts(part: Part, unit: Unit, rules: EinsumRules, resident: frozenset[str
 
 
 @dataclass(frozen=True)
+class Inside:
+    """What one operand moves below the buffer, all instances together. Shape ``(tiles, options)`` or a scalar each.
+
+    Attributes:
+        reads, writes: Elements of the registers.
+        drains: Those of the reads that leave the registers.
+        linked: Elements that cross the links of the fanout.
+    """
+
+    reads: Floats | float
+    writes: Floats | float
+    drains: Floats | float
+    linked: Floats | float
+
+
+@dataclass(frozen=True)
 class Rows:
     """Options of one `Options` for some tiles. Shape ``(tiles, options)`` for each array.
 
     Attributes:
         words: Words between the buffer side and this Einsum, by operand: reads of an input, updates of an output.
         returns: Partial sums that come back, by operand; 0 for inputs.
-        energy_pj: Of registers, links and operations.
+        inside: What each operand moves in the registers and over links.
+        compute_pj: Energy of the operations.
+        instances: That work. Shape ``(1, options)``.
         busy: Cycles of the compute.
         valid: Whether the tile divides and the registers hold what they must.
         registers: Bits of the unit's registers that the Einsum's own holds take in one instance.
@@ -184,12 +201,22 @@ class Rows:
 
     words: tuple[Floats, ...]
     returns: tuple[Floats, ...]
-    energy_pj: Floats
+    inside: tuple[Inside, ...]
+    compute_pj: float
+    instances: Floats
     busy: Floats
     valid: npt.NDArray[np.bool_]
     registers: Floats
     unit: Unit
     tiles: Floats
+
+    def inside_pj(self, index: int, bits: float) -> Floats | float:
+        """Energy of registers and links for an operand."""
+        moved, memory = self.inside[index], self.unit.registers
+        links = _link_pj(self.unit) * moved.linked
+        if memory is None:
+            return links
+        return links + accesses(memory, bits) * memory.access_energy_pj(*_alike(moved.reads, moved.writes, moved.drains))
 
 
 def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: frozenset[str]) -> Rows:
@@ -210,7 +237,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
     words, returns = [], []
     held_bits: Floats = np.zeros(valid.shape)
     resident_bits: Floats = np.zeros(valid.shape)
-    pj: Floats = np.full(valid.shape, _compute_pj(part, unit))
+    inside: list[Inside] = []
     for index, operand in enumerate(part.operands):
         has = options.mask(index)
         shared = options.spread[:, ~has].prod(axis=1)[None]
@@ -221,7 +248,8 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
         if operand.tensor in resident:
             words.append(np.zeros(valid.shape))
             returns.append(np.zeros(valid.shape))
-            pj = pj + _register_pj(unit, operand.bits, points, operand.output, touched, None)
+            reads = points - touched if operand.output else points
+            inside.append(Inside(reads, points if operand.output else 0.0, 0.0, 0.0))
             whole = _times(left, has, valid.shape)
             resident_bits = resident_bits + _bits(part, unit, operand.tensor, whole)
             continue
@@ -229,24 +257,32 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
             moved = np.broadcast_to(points / join, valid.shape)
             words.append(moved)
             returns.append(moved - operand.elements if operand.output else np.zeros(valid.shape))
-            pj = pj + _link_pj(unit) * points
+            inside.append(Inside(0.0, 0.0, 0.0, points))
             continue
-        inside = _inside(options, index, left, valid.shape)
+        tile = _inside(options, index, left, valid.shape)
         whole = _times(left, has, valid.shape)
         again = _again(options, index, left, valid.shape)
-        times = np.where(whole * again == inside, stays[index][:, None], slots)
+        times = np.where(whole * again == tile, stays[index][:, None], slots)
         each = whole * again * times * instances
         moved = each / join
         back = each - touched if operand.output else np.zeros(valid.shape)
         words.append(moved)
         returns.append(moved - operand.elements if operand.output else back)
-        pj = pj + _register_pj(unit, operand.bits, points, operand.output, touched, each)
-        pj = pj + _link_pj(unit) * (each + back)
-        held_bits = held_bits + _bits(part, unit, operand.tensor, inside)
+        if operand.output:
+            inside.append(Inside(points - touched + each, points + back, each, each + back))
+        else:
+            inside.append(Inside(points, each, 0.0, each))
+        held_bits = held_bits + _bits(part, unit, operand.tensor, tile)
     if unit.registers is not None:
         valid = valid & (held_bits + resident_bits <= float(unit.registers.capacity.value))
     busy = np.broadcast_to(_busy(options), valid.shape)
-    return Rows(tuple(words), tuple(returns), pj, busy, valid, held_bits, unit, tiles)
+    return Rows(
+        tuple(words), tuple(returns), tuple(inside), _compute_pj(part, unit), instances, busy, valid, held_bits, unit, tiles
+    )  # fmt: skip
+
+
+def _alike(*amounts: Floats | float) -> tuple[Floats, ...]:
+    return tuple(np.broadcast_arrays(*(np.asarray(amount, dtype=float) for amount in amounts)))
 
 
 def _divide(options: Options, left: Sequence[Floats]) -> npt.NDArray[np.bool_]:
@@ -299,21 +335,6 @@ def _bits(part: Part, unit: Unit, tensor: str, words: Floats) -> Floats:
     bits = next(float(operand.bits) for operand in part.operands if operand.tensor == tensor)
     doubled = 2.0 if applies(unit.registers.double_buffered, part.einsum, tensor) else 1.0
     return words * bits * doubled
-
-
-def _register_pj(
-    unit: Unit, bits: Fraction, points: float, output: bool, touched: Floats, each: Floats | None
-) -> Floats | float:
-    """Energy of the registers for one operand: its operations, and what comes in and goes out (None: nothing does)."""
-    memory = unit.registers
-    assert memory is not None
-    share = accesses(memory, float(bits))
-    if not output:
-        filled = each if each is not None else 0.0
-        return share * (points * memory.read_energy_pj + filled * memory.write_energy_pj)
-    if each is None:
-        return share * memory.access_energy_pj(points - touched, np.full_like(touched, points), np.zeros_like(touched))
-    return share * memory.access_energy_pj(points - touched + each, points + each - touched, each)
 
 
 def accesses(memory: Memory, bits: float) -> float:
