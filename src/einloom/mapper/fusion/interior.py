@@ -199,8 +199,8 @@ class Rows:
         tiles: Extent of every rank in a slot. Shape ``(tiles, ranks)``.
     """
 
-    words: tuple[Floats, ...]
-    returns: tuple[Floats, ...]
+    words: tuple[Floats | float, ...]
+    returns: tuple[Floats | float, ...]
     inside: tuple[Inside, ...]
     compute_pj: float
     instances: Floats
@@ -216,7 +216,8 @@ class Rows:
         links = _link_pj(self.unit) * moved.linked
         if memory is None:
             return links
-        return links + accesses(memory, bits) * memory.access_energy_pj(*_alike(moved.reads, moved.writes, moved.drains))
+        amounts = (np.asarray(amount) for amount in (moved.reads, moved.writes, moved.drains))
+        return links + accesses(memory, bits) * memory.access_energy_pj(*amounts)
 
 
 def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: frozenset[str]) -> Rows:
@@ -234,7 +235,8 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
     valid = _divide(options, left)
     instances = options.spread.prod(axis=1)[None]
     points = float(part.points)
-    words, returns = [], []
+    words: list[Floats | float] = []
+    returns: list[Floats | float] = []
     held_bits: Floats = np.zeros(valid.shape)
     resident_bits: Floats = np.zeros(valid.shape)
     inside: list[Inside] = []
@@ -246,17 +248,17 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
         join = shared if merged else np.ones_like(shared)
         touched = operand.elements * shared
         if operand.tensor in resident:
-            words.append(np.zeros(valid.shape))
-            returns.append(np.zeros(valid.shape))
+            words.append(0.0)
+            returns.append(0.0)
             reads = points - touched if operand.output else points
             inside.append(Inside(reads, points if operand.output else 0.0, 0.0, 0.0))
             whole = _times(left, has, valid.shape)
             resident_bits = resident_bits + _bits(part, unit, operand.tensor, whole)
             continue
         if index not in options.sequence:
-            moved = np.broadcast_to(points / join, valid.shape)
+            moved = points / join
             words.append(moved)
-            returns.append(moved - operand.elements if operand.output else np.zeros(valid.shape))
+            returns.append(moved - operand.elements if operand.output else 0.0)
             inside.append(Inside(0.0, 0.0, 0.0, points))
             continue
         tile = _inside(options, index, left, valid.shape)
@@ -265,7 +267,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
         times = np.where(whole * again == tile, stays[index][:, None], slots)
         each = whole * again * times * instances
         moved = each / join
-        back = each - touched if operand.output else np.zeros(valid.shape)
+        back = each - touched if operand.output else 0.0
         words.append(moved)
         returns.append(moved - operand.elements if operand.output else back)
         if operand.output:
@@ -276,13 +278,10 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
     if unit.registers is not None:
         valid = valid & (held_bits + resident_bits <= float(unit.registers.capacity.value))
     busy = np.broadcast_to(_busy(options), valid.shape)
+    operations_pj = _compute_pj(part, unit)
     return Rows(
-        tuple(words), tuple(returns), tuple(inside), _compute_pj(part, unit), instances, busy, valid, held_bits, unit, tiles
+        tuple(words), tuple(returns), tuple(inside), operations_pj, instances, busy, valid, held_bits, unit, tiles
     )  # fmt: skip
-
-
-def _alike(*amounts: Floats | float) -> tuple[Floats, ...]:
-    return tuple(np.broadcast_arrays(*(np.asarray(amount, dtype=float) for amount in amounts)))
 
 
 def _divide(options: Options, left: Sequence[Floats]) -> npt.NDArray[np.bool_]:

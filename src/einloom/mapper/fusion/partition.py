@@ -198,17 +198,43 @@ def map_cascade(
     flow = dataflow(cascade)
     deadline = None if deadline_s is None else time.monotonic() + deadline_s
     partition = _Partition(cascade, flow, machine, objective, deadline)
-    sums = [s for s in partition.sums(alone) if any(piece.fused for piece in s.pieces)]
-    results = [_result(cascade, flow, machine, partition, objective, s) for s in sums]
-    if objective in ("energy", "latency", "edp") and results:
-        return (min(results, key=lambda r: key_of(objective, r.energy_pj, float(r.cycles))),)
+    every = partition.sums(alone)
+    sums = [s for s in every if any(piece.fused for piece in s.pieces)]
+    results = [replace(_result(cascade, flow, machine, s), space=SPACE) for s in sums]
+    if not results:
+        return ()
+    if objective != "pareto":
+        best = min(results, key=lambda r: key_of(objective, r.energy_pj, float(r.cycles)))
+        value = key_of(objective, best.energy_pj, float(best.cycles))[0]
+        return (_proven(best, 1 - _bound(partition, objective, every) / value if value else 0.0),)
+    gap = _front_gap(partition, sums, results)
+    results = [_proven(result, gap) for result in results]
     held = (lambda r: r.occupancy(memory)) if memory is not None else (lambda _: 0.0)
     return tuple(nondominated(results, lambda r: (float(r.cycles), r.energy_pj, held(r))))
 
 
-def _result(
-    cascade: Cascade, flow: Dataflow, machine: Machine, partition: _Partition, objective: Objective, found: _Sum
-) -> TreeResult:
+def _bound(partition: _Partition, objective: Objective, sums: Sequence[_Sum]) -> float:
+    """What nothing goes below in the objective: energies and cycles of sums leave out ramps and drains."""
+    floor = partition.floors[-1]
+    if objective != "edp":
+        return floor.value
+    exact = partition.complete and not any(piece.gap for s in sums for piece in s.pieces)
+    return min(s.energy_pj * s.cycles for s in sums) if exact else floor.energy_pj * floor.cycles
+
+
+def _front_gap(partition: _Partition, sums: Sequence[_Sum], results: Sequence[TreeResult]) -> float:
+    """By how much, of its cycles, a point of the front may be off: of the point of which least is known."""
+    if not partition.complete or any(piece.gap for s in sums for piece in s.pieces):
+        return max(1 - partition.floors[-1].cycles / float(result.cycles) for result in results)
+    return max(1 - s.cycles / float(result.cycles) for s, result in zip(sums, results, strict=True))
+
+
+def _proven(result: TreeResult, gap: float) -> TreeResult:
+    exact = gap < 1e-9
+    return replace(result, proof="optimal" if exact else "gap", gap=0.0 if exact else gap)
+
+
+def _result(cascade: Cascade, flow: Dataflow, machine: Machine, found: _Sum) -> TreeResult:
     tensors = _outermost(flow, found, machine)
     head = Hold(machine.outer.name, tensors)
     if len(found.pieces) == 1:
@@ -216,18 +242,7 @@ def _result(
     else:
         children = tuple(Child(piece.label, piece.nodes) for piece in found.pieces)
         nodes = (head, ScheduleNode("sequential", children))
-    result = TreeResult(nodes, evaluate_tree(cascade, machine.architecture, nodes))
-    value = key_of(objective, result.energy_pj, float(result.cycles))[0]
-    floor = partition.floors[-1]
-    if objective in ("energy", "latency"):
-        bound = floor.value
-    elif objective == "edp" and not partition.complete:
-        bound = floor.energy_pj * floor.cycles
-    else:
-        bound = key_of(objective, found.energy_pj, found.cycles)[0]
-    gap = max(0.0, 1 - bound / value) if value else 0.0
-    exact = gap < 1e-9
-    return replace(result, proof="optimal" if exact else "gap", gap=0.0 if exact else gap, space=SPACE)
+    return TreeResult(nodes, evaluate_tree(cascade, machine.architecture, nodes))
 
 
 def _outermost(flow: Dataflow, found: _Sum, machine: Machine) -> tuple[str, ...]:
