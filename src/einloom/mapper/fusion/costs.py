@@ -232,25 +232,27 @@ class Costs:
         return ((reads if "reads" in ways else 0.0) + (writes if "writes" in ways else 0.0)) * width
 
     def least(
-        self, nests: Nests, part: Part, free: frozenset[str], outs: Sequence[frozenset[str]], entries: Sequence[int],
+        self, every: Sequence[Nests], part: Part, free: frozenset[str], outs: Sequence[frozenset[str]],
+        entries: Sequence[int],
     ) -> tuple[Mapping[frozenset[str], Floats], Floats]:  # fmt: skip
         """The least of some entries over all options, for each set of operands that bypass the buffer; of others 0.
 
         ``free`` tensors may stay in registers instead of the buffer. With it, the least cycles on each unit, infinite
-        where it cannot execute the Einsum. Shape ``(candidates, units)``.
+        where it cannot execute the Einsum. Shape ``(candidates, units)``, the candidates of all ``every`` in a row.
 
         Candidates with the same tile and the same changes are costed once, in blocks that stay in the cache.
         """
-        tiles, stays = self.moving(nests, part)
-        keys, back = np.unique(np.column_stack([tiles, *stays]), axis=0, return_inverse=True)
-        ranks = tiles.shape[1]
+        moving = [self.moving(nests, part) for nests in every]
+        table = np.concatenate([np.column_stack([tiles, *stays]) for tiles, stays in moving])
+        keys, back = np.unique(table, axis=0, return_inverse=True)
+        ranks = len(part.extents)
         found = {out: np.full((len(keys), self.width), np.inf) for out in outs}
         quick = np.full((len(keys), len(self.machine.units)), np.inf)
         for options in self.interior(part, frozenset(), free).options:
             block = max(1, BLOCK // len(options.layouts))
             for start in range(0, len(keys), block):
                 some = slice(start, start + block)
-                mine = [keys[some, ranks + i] for i in range(len(stays))]
+                mine = [keys[some, ranks + i] for i in range(len(part.operands))]
                 rows = rows_of(options, keys[some, :ranks], mine, frozenset())
                 wrong = np.where(rows.valid, 0.0, np.inf)
                 unit = self.machine.units.index(options.unit)

@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -233,55 +234,90 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
     slots = (extents / tiles).prod(axis=1)[:, None]
     left = [tiles[:, rank, None] / options.spread[None, :, rank] for rank in range(len(options.ranks))]
     valid = _divide(options, left)
-    instances = options.spread.prod(axis=1)[None]
-    points = float(part.points)
-    words: list[Floats | float] = []
-    returns: list[Floats | float] = []
-    held_bits: Floats = np.zeros(valid.shape)
-    resident_bits: Floats = np.zeros(valid.shape)
-    inside: list[Inside] = []
+    shape, points = valid.shape, float(part.points)
+    moved: list[_Moved] = []
     for index, operand in enumerate(part.operands):
-        has = options.mask(index)
-        shared = options.spread[:, ~has].prod(axis=1)[None]
-        meets = unit.reduces if operand.output else unit.multicasts
-        merged = meets(part.einsum, operand.tensor)
-        join = shared if merged else np.ones_like(shared)
-        touched = operand.elements * shared
         if operand.tensor in resident:
-            words.append(0.0)
-            returns.append(0.0)
-            reads = points - touched if operand.output else points
-            inside.append(Inside(reads, points if operand.output else 0.0, 0.0, 0.0))
-            whole = _times(left, has, valid.shape)
-            resident_bits = resident_bits + _bits(part, unit, operand.tensor, whole)
-            continue
-        if index not in options.sequence:
-            moved = points / join
-            words.append(moved)
-            returns.append(moved - operand.elements if operand.output else 0.0)
-            inside.append(Inside(0.0, 0.0, 0.0, points))
-            continue
-        tile = _inside(options, index, left, valid.shape)
-        whole = _times(left, has, valid.shape)
-        again = _again(options, index, left, valid.shape)
-        times = np.where(whole * again == tile, stays[index][:, None], slots)
-        each = whole * again * times * instances
-        moved = each / join
-        back = each - touched if operand.output else 0.0
-        words.append(moved)
-        returns.append(moved - operand.elements if operand.output else back)
-        if operand.output:
-            inside.append(Inside(points - touched + each, points + back, each, each + back))
+            moved.append(_resident(options, index, left, shape))
+        elif index in options.sequence:
+            moved.append(_held(options, index, left, slots, stays[index][:, None], shape))
         else:
-            inside.append(Inside(points, each, 0.0, each))
-        held_bits = held_bits + _bits(part, unit, operand.tensor, tile)
+            words = points / _joined(options, index)
+            returns = words - operand.elements if operand.output else 0.0
+            moved.append(_Moved(words, returns, Inside(0.0, 0.0, 0.0, points)))
+    own: Floats = np.zeros(shape)
+    whole: Floats = np.zeros(shape)
+    for operand, each in zip(part.operands, moved, strict=True):
+        if operand.tensor in resident:
+            whole = whole + each.bits
+        else:
+            own = own + each.bits
     if unit.registers is not None:
-        valid = valid & (held_bits + resident_bits <= float(unit.registers.capacity.value))
-    busy = np.broadcast_to(_busy(options), valid.shape)
-    operations_pj = _compute_pj(part, unit)
+        valid = valid & (own + whole <= float(unit.registers.capacity.value))
     return Rows(
-        tuple(words), tuple(returns), tuple(inside), operations_pj, instances, busy, valid, held_bits, unit, tiles
-    )  # fmt: skip
+        words=tuple(each.words for each in moved),
+        returns=tuple(each.returns for each in moved),
+        inside=tuple(each.inside for each in moved),
+        compute_pj=_compute_pj(part, unit),
+        instances=options.spread.prod(axis=1)[None],
+        busy=np.broadcast_to(_busy(options), shape),
+        valid=valid,
+        registers=own,
+        unit=unit,
+        tiles=tiles,
+    )
+
+
+class _Moved(NamedTuple):
+    """One operand in the options: as in `Rows`, and the bits it takes in the registers of one instance."""
+
+    words: Floats | float
+    returns: Floats | float
+    inside: Inside
+    bits: Floats | float = 0.0
+
+
+def _shared(options: Options, index: int) -> Floats:
+    """How many instances have the same part of an operand. Shape ``(1, options)``."""
+    shared: Floats = options.spread[:, ~options.mask(index)].prod(axis=1)[None]
+    return shared
+
+
+def _joined(options: Options, index: int) -> Floats:
+    """How many of those get it, or give it, as one word."""
+    operand = options.part.operands[index]
+    meets = options.unit.reduces if operand.output else options.unit.multicasts
+    shared = _shared(options, index)
+    return shared if meets(options.part.einsum, operand.tensor) else np.ones_like(shared)
+
+
+def _resident(options: Options, index: int, left: Sequence[Floats], shape: tuple[int, ...]) -> _Moved:
+    """An operand that stays in the registers while the slot runs."""
+    part, unit = options.part, options.unit
+    operand, points = part.operands[index], float(part.points)
+    reads = points - operand.elements * _shared(options, index) if operand.output else points
+    bits = _bits(part, unit, operand.tensor, _times(left, options.mask(index), shape))
+    return _Moved(0.0, 0.0, Inside(reads, points if operand.output else 0.0, 0.0, 0.0), bits)
+
+
+def _held(
+    options: Options, index: int, left: Sequence[Floats], slots: Floats, stay: Floats, shape: tuple[int, ...]
+) -> _Moved:
+    """An operand whose tile the registers hold."""
+    part, unit = options.part, options.unit
+    operand, points = part.operands[index], float(part.points)
+    touched = operand.elements * _shared(options, index)
+    tile = _inside(options, index, left, shape)
+    whole = _times(left, options.mask(index), shape) * _again(options, index, left, shape)
+    times = np.where(whole == tile, stay, slots)
+    each = whole * times * options.spread.prod(axis=1)[None]
+    words = each / _joined(options, index)
+    bits = _bits(part, unit, operand.tensor, tile)
+    if not operand.output:
+        return _Moved(words, 0.0, Inside(points, each, 0.0, each), bits)
+    back = each - touched
+    inside = Inside(points - touched + each, points + back, each, each + back)
+    return _Moved(words, words - operand.elements, inside, bits)
 
 
 def _divide(options: Options, left: Sequence[Floats]) -> npt.NDArray[np.bool_]:

@@ -224,19 +224,16 @@ class _Search:
         must = [t for t in boundary if costs.forced(t)]
         may = [t for t in boundary if costs.allowed(t) and t not in must]
         never = frozenset(t for t in boundary if not costs.allowed(t))
-        total = 0
-        for nests in nests_of(costs.group):
-            total += len(nests)
-            if total > MAX_CANDIDATES:
-                self.found.complete = False
-                self.found.bound = 0.0
-                return
+        every = self._nests()
+        free = [self._free(nests) for nests in every]
+        lows = {part.name: self._lows(every, free, part, may, never) for part in costs.group.parts}
+        for place, nests in enumerate(every):
             crossing = {t: self._crossings(nests, t) for t in (*must, *may)}
             inside = self._least_internal_bits(nests, "sequential")
             together = self._least_internal_bits(nests, schedules_of(self.costs)[-1])
-            least = {part.name: self._least(nests, part, may, never) for part in costs.group.parts}
-            quick = balanced(np.stack([cycles for _, cycles in least.values()], axis=1))
-            told = _Told(nests, crossing, {name: low for name, (low, _) in least.items()}, quick, inside, together)
+            quick = balanced(np.stack([low[place][1] for low in lows.values()], axis=1))
+            least = {name: low[place][0] for name, low in lows.items()}
+            told = _Told(nests, crossing, least, quick, inside, together)
             alone = [t for t in may if len(costs.group.users[t]) == 1] if len(may) > MAX_TOGETHER else []
             shared = [t for t in may if t not in alone]
             for out in _subsets(shared):
@@ -259,15 +256,39 @@ class _Search:
             vector = vector + best
         return _Bounded(told, bypassing, tuple(alone), *self._both(vector, told.quick))
 
-    def _least(
-        self, nests: Nests, part: Part, may: list[str], never: frozenset[str]
-    ) -> tuple[Mapping[frozenset[str], Floats], Floats]:
+    def _nests(self) -> list[Nests]:
+        """Every candidate, or as many as are looked at."""
+        every: list[Nests] = []
+        total = 0
+        for nests in nests_of(self.costs.group):
+            total += len(nests)
+            if total > MAX_CANDIDATES:
+                self.found.complete = False
+                self.found.bound = 0.0
+                break
+            every.append(nests)
+        return every
+
+    def _lows(
+        self, every: Sequence[Nests], free: Sequence[frozenset[str]], part: Part, may: list[str], never: frozenset[str]
+    ) -> list[tuple[Mapping[frozenset[str], Floats], Floats]]:
         """The least of each entry that an Einsum can have, by which operands bypass the buffer; cycles by unit."""
         mine = {operand.tensor for operand in part.operands}
         always = never & mine
         some = [t for t in may if t in mine]
         outs = [always | set(out) for out in _subsets(some)]
-        return self.costs.least(nests, part, self._free(nests), outs, self._entries)
+        alike: dict[frozenset[str], list[int]] = {}
+        for place, tensors in enumerate(free):
+            alike.setdefault(tensors & mine, []).append(place)
+        found: dict[int, tuple[Mapping[frozenset[str], Floats], Floats]] = {}
+        for tensors, places in alike.items():
+            low, quick = self.costs.least([every[i] for i in places], part, tensors, outs, self._entries)
+            start = 0
+            for i in places:
+                rows = slice(start, start + len(every[i]))
+                found[i] = {out: vector[rows] for out, vector in low.items()}, quick[rows]
+                start += len(every[i])
+        return [found[i] for i in range(len(every))]
 
     @property
     def _entries(self) -> range:
