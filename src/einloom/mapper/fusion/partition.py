@@ -6,6 +6,7 @@ is found from the left, group by group (a front of sums, where a product or a fr
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,8 @@ from einloom.mapper.fronts import nondominated
 from einloom.mapper.fusion.costs import Costs
 from einloom.mapper.fusion.group import Group, part_of
 from einloom.mapper.fusion.machine import Machine, machine_of
-from einloom.mapper.fusion.solve import solve
+from einloom.mapper.fusion.slot import SLACK
+from einloom.mapper.fusion.solve import Search
 from einloom.mapper.fusion.trees import tree_of
 from einloom.mapper.tree_result import TreeResult
 from einloom.mappings.nodes import Bind, Child, Hold, Nodes, walk
@@ -29,6 +31,7 @@ from einloom.workloads.dataflow import Dataflow, dataflow
 from einloom.workloads.sized import SizedEinsum
 
 SPACE = "groups of consecutive Einsums, shared loops that divide their ranks (see docs: the mapper of cascades)"
+ADDITIVE = ("energy", "latency")
 Alone = Callable[[SizedEinsum], Sequence[EinsumResult]]
 """The best mapping of one Einsum, or its front."""
 
@@ -88,40 +91,129 @@ class _Sum:
 
 
 @dataclass(eq=False)
+class _Run:
+    """Consecutive Einsums, from ``start`` to the one before ``end``.
+
+    Attributes:
+        floor: What no way to run them goes below.
+        pieces: The ways that are known.
+        search: Of a group.
+    """
+
+    start: int
+    end: int
+    floor: _Floor
+    pieces: list[Piece]
+    search: Search | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.search is not None and not self.search.finished
+
+
+@dataclass(eq=False)
 class _Partition:
     cascade: Cascade
     flow: Dataflow
     machine: Machine
     objective: Objective
+    alone: Alone
     deadline: float | None
-    complete: bool = True
-    candidates: int = 0
-    solved: int = 0
-    floors: list[_Floor] = field(default_factory=list)
+    runs: list[_Run] = field(default_factory=list)
 
-    def sums(self, alone: Alone) -> list[_Sum]:
-        """The best ways to run the whole cascade with at least one group."""
+    def __post_init__(self) -> None:
         einsums = list(self.flow.einsums.values())
-        parts = [part_of(self.flow, einsum) for einsum in einsums]
         recurrent = self._recurrent()
-        single = [[] if e.name in recurrent else self._alone(alone(e)) for e in einsums]
+        for place, einsum in enumerate(einsums):
+            if einsum.name not in recurrent and (pieces := self._alone(self.alone(einsum))):
+                self.runs.append(_Run(place, place + 1, self._floor(pieces), pieces))
+        parts = [part_of(self.flow, einsum) for einsum in einsums]
+        for start, end in itertools.combinations(range(len(parts) + 1), 2):
+            chosen = tuple(part for part in parts[start:end] if part is not None)
+            if 1 < len(chosen) == end - start and not (group := Group(self.flow, chosen)).refusal:
+                search = self._search(group)
+                self.runs.append(_Run(start, end, self._floor_of(search), [], search))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every group has been searched to its end."""
+        return all(run.search is None or run.search.complete for run in self.runs)
+
+    @property
+    def floor(self) -> _Floor:
+        """What nothing goes below."""
+        return self._before()[-1]
+
+    def search(self) -> None:
+        """Search the groups, those of the least bound first: each a little, then as long as there is time."""
+        for part in (1 / 3, 1.0) if self.deadline is not None else (1.0,):
+            until = None if self.deadline is None else time.monotonic() + part * (self.deadline - time.monotonic())
+            todo = self._of_use()
+            while todo:
+                run = todo.pop(0)
+                self._go(run, None if until is None else _share(until, len(todo) + 1))
+                of_use = set(map(id, self._of_use()))
+                todo = [other for other in todo if id(other) in of_use]
+        for run in self._of_use():
+            if not self.sums():
+                self._go(run, self.deadline, needed=True)
+
+    def _go(self, run: _Run, until: float | None, needed: bool = False) -> None:
+        assert run.search is not None
+        run.search.go(self._limit(run), until, needed)
+        run.floor = self._floor_of(run.search)
+        label = "_".join(part.name for part in run.search.costs.group.parts)
+        costs = run.search.costs
+        run.pieces = [Piece(s.energy_pj, s.cycles, tree_of(costs, s), label, True) for s in run.search.front]
+
+    def _of_use(self) -> list[_Run]:
+        """Groups that may be part of something better, the most promising first."""
+        before, after, value = self._before(), self._after(), self._value()
+        least = {id(run): before[run.start].value + run.floor.value + after[run.end].value for run in self.runs}
+        mine = [run for run in self.runs if run.waits and least[id(run)] < float("inf")]
+        if self.objective in ADDITIVE:
+            mine = [run for run in mine if least[id(run)] <= value * SLACK]
+        return sorted(mine, key=lambda run: (least[id(run)], run.start - run.end))
+
+    def _limit(self, run: _Run) -> float:
+        """What a group must beat to be of use, in a quantity that adds up; infinite for the others."""
+        value = self._value()
+        if value == float("inf") or self.objective not in ADDITIVE:
+            return float("inf")
+        return value * SLACK - self._before()[run.start].value - self._after()[run.end].value
+
+    def _value(self) -> float:
+        """The best that is known, in a quantity that adds up."""
+        if self.objective not in ADDITIVE:
+            return float("inf")
+        return min((s.energy_pj if self.objective == "energy" else s.cycles for s in self.sums()), default=float("inf"))
+
+    def _before(self) -> list[_Floor]:
+        """What the first Einsums do not go below, for each number of them."""
+        floors = [_Floor(0.0, 0.0, 0.0)]
+        for end in range(1, len(self.flow.einsums) + 1):
+            floors.append(_Floor.least([floors[run.start].plus(run.floor) for run in self.runs if run.end == end]))
+        return floors
+
+    def _after(self) -> list[_Floor]:
+        """What the Einsums from each on do not go below."""
+        count = len(self.flow.einsums)
+        floors = {count: _Floor(0.0, 0.0, 0.0)}
+        for start in range(count - 1, -1, -1):
+            mine = [floors[run.end].plus(run.floor) for run in self.runs if run.start == start]
+            floors[start] = _Floor.least(mine)
+        return [floors[start] for start in range(count + 1)]
+
+    def sums(self) -> list[_Sum]:
+        """The best ways that are known to run the whole cascade."""
         best: list[list[_Sum]] = [[_Sum(0.0, 0.0, ())]]
-        self.floors = [_Floor(0.0, 0.0, 0.0)]
-        for end in range(1, len(einsums) + 1):
-            found = [total.plus(piece) for total in best[end - 1] for piece in single[end - 1]]
-            floors = [self.floors[end - 1].plus(self._floor(found)) for found in (single[end - 1],) if found]
-            for start in range(end - 2, -1, -1):
-                chosen = parts[start:end]
-                if not best[start] or any(part is None for part in chosen):
-                    continue
-                group = Group(self.flow, tuple(part for part in chosen if part is not None))
-                if group.refusal:
-                    continue
-                pieces, floor = self._group(group, self._limit(best[start], found))
-                floors.append(self.floors[start].plus(floor))
-                found += [total.plus(piece) for total in best[start] for piece in pieces]
-            best.append(self._best(found))
-            self.floors.append(_Floor.least(floors))
+        for end in range(1, len(self.flow.einsums) + 1):
+            best.append(
+                self._best([
+                    total.plus(piece)
+                    for run in self.runs if run.end == end for piece in run.pieces for total in best[run.start]
+                ])
+            )  # fmt: skip
         return best[-1]
 
     def _floor(self, pieces: Sequence[Piece]) -> _Floor:
@@ -131,14 +223,6 @@ class _Partition:
         return _Floor(
             min(values), min(part * p.energy_pj for part, p in known), min(part * p.cycles for part, p in known)
         )
-
-    def _limit(self, before: list[_Sum], found: list[_Sum]) -> float:
-        """What a group must beat to be of use, in a quantity that adds up; infinite for the others."""
-        if self.objective not in ("energy", "latency") or not found:
-            return float("inf")
-        values = [s.energy_pj if self.objective == "energy" else s.cycles for s in found]
-        base = min(s.energy_pj if self.objective == "energy" else s.cycles for s in before)
-        return (min(values) - base) * (1 + 1e-12)
 
     def _best(self, sums: list[_Sum]) -> list[_Sum]:
         if not sums:
@@ -156,18 +240,13 @@ class _Partition:
             pieces.append(Piece(result.energy_pj, float(result.cycles), kept, result.name, False, result.gap))
         return pieces
 
-    def _group(self, group: Group, limit: float) -> tuple[list[Piece], _Floor]:
+    def _search(self, group: Group) -> Search:
         rules = {part.name: self.machine.architecture.rules_for(part.einsum) for part in group.parts}
-        costs = Costs(group, self.machine, rules)
-        objective: Objective = "pareto" if self.objective == "edp" else self.objective
-        solved = solve(costs, objective, limit, self.deadline)
-        self.candidates += solved.candidates
-        self.solved += solved.solved
-        self.complete &= solved.complete
-        value = min((s.key(objective)[0] for s in solved.front), default=limit)
-        floor = _Floor(min(value, solved.bound), solved.least_energy_pj, solved.least_cycles)
-        label = "_".join(part.name for part in group.parts)
-        return [Piece(s.energy_pj, s.cycles, tree_of(costs, s), label, True) for s in solved.front], floor
+        return Search(Costs(group, self.machine, rules), "pareto" if self.objective == "edp" else self.objective)
+
+    @staticmethod
+    def _floor_of(search: Search) -> _Floor:
+        return _Floor(search.bound, search.least_energy_pj, search.least_cycles)
 
     def _recurrent(self) -> frozenset[str]:
         """Einsums between which a state is carried: cut apart, its generations would all have to be kept."""
@@ -176,6 +255,12 @@ class _Partition:
             users = {*self.flow.producers(tensor), *self.flow.consumers(tensor)}
             names |= users if len(users) > 1 else set()
         return frozenset(names)
+
+
+def _share(until: float, count: int) -> float:
+    """When the first of so many has had its part of the time that is left."""
+    now = time.monotonic()
+    return now + max(0.0, until - now) / count
 
 
 def map_cascade(
@@ -197,8 +282,9 @@ def map_cascade(
         return ()
     flow = dataflow(cascade)
     deadline = None if deadline_s is None else time.monotonic() + deadline_s
-    partition = _Partition(cascade, flow, machine, objective, deadline)
-    every = partition.sums(alone)
+    partition = _Partition(cascade, flow, machine, objective, alone, deadline)
+    partition.search()
+    every = partition.sums()
     sums = [s for s in every if any(piece.fused for piece in s.pieces)]
     results = [replace(_result(cascade, flow, machine, s), space=SPACE) for s in sums]
     if not results:
@@ -215,7 +301,7 @@ def map_cascade(
 
 def _bound(partition: _Partition, objective: Objective, sums: Sequence[_Sum]) -> float:
     """What nothing goes below in the objective: energies and cycles of sums leave out ramps and drains."""
-    floor = partition.floors[-1]
+    floor = partition.floor
     if objective != "edp":
         return floor.value
     exact = partition.complete and not any(piece.gap for s in sums for piece in s.pieces)
@@ -225,7 +311,7 @@ def _bound(partition: _Partition, objective: Objective, sums: Sequence[_Sum]) ->
 def _front_gap(partition: _Partition, sums: Sequence[_Sum], results: Sequence[TreeResult]) -> float:
     """By how much, of its cycles, a point of the front may be off: of the point of which least is known."""
     if not partition.complete or any(piece.gap for s in sums for piece in s.pieces):
-        return max(1 - partition.floors[-1].cycles / float(result.cycles) for result in results)
+        return max(1 - partition.floor.cycles / float(result.cycles) for result in results)
     return max(1 - s.cycles / float(result.cycles) for s, result in zip(sums, results, strict=True))
 
 

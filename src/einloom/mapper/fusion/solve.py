@@ -36,27 +36,6 @@ MAX_DEPTHS = 256
 """Choices of depths of all tensors in the buffer, up to which a bound keeps to its capacity."""
 
 
-@dataclass
-class Solved:
-    """What the search of a group found.
-
-    Attributes:
-        front: The best, or the front.
-        bound: What nothing that was left out can beat, in the objective.
-        complete: Whether nothing was left out.
-        candidates, solved: How many there were, and how many were solved.
-        least_energy_pj, least_cycles: What no candidate goes below.
-    """
-
-    front: list[Solution] = field(default_factory=list)
-    bound: float = float("inf")
-    complete: bool = True
-    candidates: int = 0
-    solved: int = 0
-    least_energy_pj: float = 0.0
-    least_cycles: float = 0.0
-
-
 @dataclass(frozen=True, eq=False)
 class _Told:
     """What is known of the candidates of one sequence of loops.
@@ -112,77 +91,114 @@ class _Entry:
         return float(self.bounded.cycles[self.candidate])
 
 
-def solve(costs: Costs, objective: Objective, limit: float = float("inf"), deadline: float | None = None) -> Solved:
-    """The best ways to run a group.
-
-    Args:
-        limit: What is not better than this, in the objective, need not be found.
-        deadline: Of `time.monotonic`; past it the best found so far is given with its bound.
-    """
-    return _Search(costs, objective, limit, deadline).run()
-
-
 @dataclass(eq=False)
-class _Search:
+class Search:
+    """One group: its candidates with their bounds, and as much of the search as there was time for.
+
+    Attributes:
+        front: The best, or the front.
+        finished: Whether `go` has nothing more to do.
+        complete: Whether nothing was left out so far.
+        candidates, solved: How many there were, and how many were solved.
+        least_energy_pj, least_cycles: What no candidate goes below.
+    """
+
     costs: Costs
     objective: Objective
-    limit: float
-    deadline: float | None
-    found: Solved = field(default_factory=Solved)
-    effort: int = 0
+    front: list[Solution] = field(default_factory=list)
+    finished: bool = False
+    candidates: int = 0
+    solved: int = 0
+    least_energy_pj: float = 0.0
+    least_cycles: float = 0.0
+    _limit: float = float("inf")
+    _until: float | None = None
+    _needed: bool = False
+    _effort: int = 0
+    _place: int = 0
+    _scouted: int = 0
+    _lost: float = float("inf")
+    _passed: float = float("inf")
+    _queue: list[_Entry] = field(default_factory=list)
 
-    def run(self) -> Solved:
+    def __post_init__(self) -> None:
         batches = list(self._bounded())
         values = np.concatenate([self._value(b.energy, b.cycles) for b in batches])
         other = np.concatenate([b.cycles if self.objective == "energy" else b.energy for b in batches])
         bits = np.concatenate([b.told.together for b in batches])
         starts = np.cumsum([0, *(len(b.energy) for b in batches)])
-        self.found.candidates = len(values)
-        if self.found.complete:  # every candidate is there
-            self.found.least_energy_pj = float(min(b.energy.min() for b in batches))
-            self.found.least_cycles = float(min(b.cycles.min() for b in batches))
-        hopeful = np.flatnonzero((values < self.limit) & np.isfinite(other))
+        self.candidates = len(values)
+        if self._lost > 0:  # every candidate is there
+            self.least_energy_pj = float(min(b.energy.min() for b in batches))
+            self.least_cycles = float(min(b.cycles.min() for b in batches))
+        hopeful = np.flatnonzero(np.isfinite(values) & np.isfinite(other))
         order = hopeful[np.lexsort((bits[hopeful], _rounded(other[hopeful]), _rounded(values[hopeful])))]
         places = [int(np.searchsorted(starts, place, side="right")) - 1 for place in order]
-        queue = [
+        self._queue = [
             _Entry(batches[number], int(place - starts[number]), float(values[place]))
             for place, number in zip(order, places, strict=True)
         ]
-        self._scout(queue)
-        self._prove(queue)
-        return self.found
 
-    def _scout(self, queue: Sequence[_Entry]) -> None:
+    @property
+    def bound(self) -> float:
+        """What nothing in the group goes below, in the objective; of a front, the least cycles."""
+        left = self._queue[self._place].value if self._place < len(self._queue) else float("inf")
+        return min(self._lost, self._passed, left, *(s.key(self.objective)[0] for s in self.front))
+
+    @property
+    def complete(self) -> bool:
+        return self._place == len(self._queue) and self._lost == float("inf")
+
+    def go(self, limit: float, until: float | None, needed: bool = False) -> None:
+        """Search on.
+
+        Args:
+            limit: What is not better than this, in the objective, need not be found.
+            until: Of `time.monotonic`: when to stop. Without it the effort is limited, the same on any machine.
+            needed: Whether to go on past that until there is a first solution.
+        """
+        self._limit, self._until, self._needed = limit, until, needed
+        self._scout()
+        self._prove()
+
+    def _scout(self) -> None:
         """Look at promising candidates briefly, where each of them is many: a good answer early cuts the rest."""
         internal = self.costs.group.internal
-        if not any(may_reside(self.costs, entry.bounded.told.nests, t) for entry in queue[:1] for t in internal):
+        if not any(may_reside(self.costs, entry.bounded.told.nests, t) for entry in self._queue[:1] for t in internal):
             return
-        until = None if self.deadline is None else (time.monotonic() + self.deadline) / 2
-        for count, entry in enumerate(queue):
-            if count >= (SCOUTED if until is None else len(queue)) or (until is not None and time.monotonic() > until):
+        most = min(SCOUTED, len(self._queue)) if self._until is None else len(self._queue)
+        half = None if self._until is None else (time.monotonic() + self._until) / 2
+        while self._scouted < most and (half is None or time.monotonic() < half):
+            entry = self._queue[self._scouted]
+            self._scouted += 1
+            if entry.value > self._limit:
+                self._scouted = len(self._queue)
+            elif not self._beaten(entry.energy, entry.cycles):
+                for solution in self._solutions(entry, briefly=True):
+                    self._keep(solution)
+
+    def _prove(self) -> None:
+        """Solve what may still be better, in the order of its bound."""
+        while self._place < len(self._queue):
+            entry = self._queue[self._place]
+            if self.objective != "pareto" and entry.value > min(self._best(), self._limit) * SLACK:
+                self._passed, self._place = entry.value, len(self._queue)
+                break
+            if self._late():
+                self.finished = self._until is None
                 return
             if not self._beaten(entry.energy, entry.cycles):
-                for solution in self._solutions(entry.bounded, entry.candidate, briefly=True):
+                self.solved += 1
+                for solution in self._solutions(entry):
                     self._keep(solution)
-
-    def _prove(self, queue: Sequence[_Entry]) -> None:
-        """Solve what may still be better, in the order of its bound."""
-        for entry in queue:
-            if self.objective != "pareto" and entry.value > self._best() * SLACK:
-                return
-            if not self._late() and self._beaten(entry.energy, entry.cycles):
-                continue
-            if not self._late():
-                self.found.solved += 1
-                for solution in self._solutions(entry.bounded, entry.candidate):
-                    self._keep(solution)
-            if self._late():
-                self.found.complete = False
-                self.found.bound = min(self.found.bound, entry.value)
-                return
+                if self._late():
+                    self.finished = self._until is None
+                    return
+            self._place += 1
+        self.finished = True
 
     def _best(self) -> float:
-        return self.found.front[0].key(self.objective)[0] if self.found.front else self.limit
+        return self.front[0].key(self.objective)[0] if self.front else self._limit
 
     def _value(self, energy: Floats, cycles: Floats) -> Floats:
         return {"energy": energy, "latency": cycles, "edp": energy * cycles, "pareto": cycles}[self.objective]
@@ -192,30 +208,30 @@ class _Search:
         if self._late():
             return True
         if self.objective == "pareto":
-            return any(s.energy_pj <= energy * SLACK and s.cycles <= cycles * SLACK for s in self.found.front)
-        if not self.found.front:
+            return any(s.energy_pj <= energy * SLACK and s.cycles <= cycles * SLACK for s in self.front)
+        if not self.front:
             return False
-        best = self.found.front[0]
+        best = self.front[0]
         mine = key_of(self.objective, energy, cycles)
         theirs = key_of(self.objective, best.energy_pj, best.cycles)
         return mine[0] >= theirs[0] / SLACK and mine[1] >= theirs[1] / SLACK
 
     def _late(self) -> bool:
         """Whether the time is over, or without a deadline the effort."""
-        if self.deadline is not None:
-            return bool(self.found.front) and time.monotonic() > self.deadline
-        return self.effort >= EFFORT
+        if self._until is not None:
+            return time.monotonic() > self._until and (bool(self.front) or not self._needed)
+        return self._effort >= EFFORT
 
     def _keep(self, solution: Solution) -> None:
-        front = self.found.front
+        front = self.front
         if self.objective != "pareto":
             if not front or solution.key(self.objective) < front[0].key(self.objective):
-                self.found.front = [solution]
+                self.front = [solution]
             return
         if any(s.energy_pj <= solution.energy_pj and s.cycles <= solution.cycles for s in front):
             return
         kept = [s for s in front if not (solution.energy_pj <= s.energy_pj and solution.cycles <= s.cycles)]
-        self.found.front = sorted([*kept, solution], key=lambda s: s.cycles)
+        self.front = sorted([*kept, solution], key=lambda s: s.cycles)
 
     # -- bounds
 
@@ -263,8 +279,7 @@ class _Search:
         for nests in nests_of(self.costs.group):
             total += len(nests)
             if total > MAX_CANDIDATES:
-                self.found.complete = False
-                self.found.bound = 0.0
+                self._lost = 0.0
                 break
             every.append(nests)
         return every
@@ -341,17 +356,17 @@ class _Search:
 
     # -- one candidate
 
-    def _solutions(self, bounded: _Bounded, candidate: int, briefly: bool = False) -> Iterator[Solution]:
+    def _solutions(self, entry: _Entry, briefly: bool = False) -> Iterator[Solution]:
+        bounded, candidate = entry.bounded, entry.candidate
         every = bounded.told.nests
         nests = Nests(every.group, every.loops, every.bounds[candidate : candidate + 1])
         crossing = {t: [place.of(candidate) for place in places] for t, places in bounded.told.crossing.items()}
         for bypassing in self._closed(bounded, candidate) if bounded.open else (bounded.bypassing,):
             slot = Slot(self.costs, nests, bypassing, crossing, self.objective, self._beaten)
             yield from slot.glance() if briefly else slot.solutions()
-            self.effort += slot.effort
-            self.found.complete &= slot.exact
+            self._effort += slot.effort
             if not slot.exact:
-                self.found.bound = min(self.found.bound, self._value(*map(np.asarray, slot.lost)).item())
+                self._lost = min(self._lost, self._value(*map(np.asarray, slot.lost)).item())
 
     def _closed(self, bounded: _Bounded, candidate: int) -> Iterator[frozenset[str]]:
         """Every choice of open tensors that bypass the buffer, the most promising first, while it may be the best."""
