@@ -154,7 +154,8 @@ class Design:
             objective: ``"energy"``, ``"latency"``, ``"edp"`` (of the whole design: the product of its totals);
                 ``"pareto"`` gives its latency-energy front, ``"pareto:GLB"`` with the occupancy of that memory.
             bounds: ``"perfect"`` allows only bounds that multiply to the size of each rank.
-            deadline_s: Time for each Einsum; past it the best mapping found is given with its proven gap.
+            deadline_s: Time for each Einsum, and for the fused trees of each cascade; past it the best mapping found
+                is given with its proven gap.
             reuse: Map equal Einsums once, and find again what was found before, by whatever process.
             progress: Told (Einsum, number done, number in all).
             fusion: Look for fused trees too; without, Einsums run one after the other.
@@ -183,7 +184,9 @@ class Design:
                     progress(key, told, runs)
                 found[key] = self._mapped(mapper, key, cascade, einsum).results
                 told += 1
-            trees = self._fused(cascade, found, asked, deadline_s) if fusion else ()
+            trees: tuple[TreeResult, ...] = ()
+            if fusion:
+                found, trees = self._fused(cascade, found, asked, deadline_s)
             mapped.append((found, {part: trees}) if trees else (found,))
         if base == "pareto":
             points = (self._total(chosen, mapped, base) for chosen in combined_front(mapped, memory))
@@ -215,18 +218,19 @@ class Design:
             yield cascade, [(key, einsum) for key, owner, einsum in self.einsums() if owner is cascade]
 
     def _fused(
-        self, cascade: Cascade, found: Mapping[str, Sequence[Result]], objective: str, deadline_s: float | None
-    ) -> tuple[TreeResult, ...]:
-        """The best fused trees of a cascade of which no nest is given."""
+        self, cascade: Cascade, found: dict[str, tuple[Result, ...]], objective: str, deadline_s: float | None
+    ) -> tuple[dict[str, tuple[Result, ...]], tuple[TreeResult, ...]]:
+        """The best fused trees of a cascade of which no nest is given, and its Einsums one by one beside them."""
         plan = self.loaded.mapping
         if len(found) < 2 or (plan is not None and any(key in plan.nests for key in found)):
-            return ()
+            return found, ()
+        names = {key.rpartition(".")[2]: key for key in found}
         alone = {
-            key.rpartition(".")[2]: [result for result in results if isinstance(result, EinsumResult)]
-            for key, results in found.items()
+            name: [result for result in found[key] if isinstance(result, EinsumResult)] for name, key in names.items()
         }
         base, memory = split_objective(objective)
-        return map_cascade(cascade, self.architecture, base, lambda einsum: alone[einsum.name], deadline_s, memory)
+        fusion = map_cascade(cascade, self.architecture, base, alone, deadline_s, memory)
+        return {names[name]: results for name, results in fusion.alone.items()}, fusion.trees
 
     def _total(
         self, chosen: Mapping[str, Result], mapped: Sequence[Run], objective: Objective

@@ -269,7 +269,7 @@ def mapped(case: Case, objective: str) -> tuple[list[Point], list[TreeResult]]:
     mapper = Mapper(case.architecture, asked, perfect=True, reuse=False)
     alone = {name: list(mapper.map(einsum).results) for name, einsum in flow.einsums.items()}
     split = _sums([[_point(result) for result in results] for results in alone.values()])
-    return split, list(map_cascade(case.cascade, case.architecture, objective, lambda e: alone[e.name], None))
+    return split, list(map_cascade(case.cascade, case.architecture, objective, alone).trees)
 
 
 def judged(case: Case, most: int = 1500, samples: int = 6, objectives: Sequence[str] = OBJECTIVES) -> Verdict:

@@ -552,7 +552,7 @@ def judged(case: Case, alone: Mapping[str, Mapping[str, Any]], objectives: Seque
                 points.append(point)
         given = alone[objective]
         try:
-            found = map_cascade(case.cascade, case.machine, objective, lambda e, given=given: given[e.name], None)
+            found = map_cascade(case.cascade, case.machine, objective, given).trees
         except MappingError as error:
             verdict.wrong.append(f"{objective}: raises {error}")
             continue

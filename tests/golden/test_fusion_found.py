@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 import einloom as el
-from einloom.mappings import parse_plan
-from einloom.model.reference.fused import execute_tree
+from steps import check_step_by_step
 
 
 def test_attention_of_the_peer_comparison() -> None:
@@ -32,20 +30,7 @@ def test_the_tree_that_is_found_computes_attention() -> None:
     design = el.load("designs/peer16_attention_softmax.yaml", set=settings)
     found = design.map(bounds="perfect")
     assert found.streamed, "nothing fused was found"
-    cascade = design.workload.cascades[0]
-    generator = np.random.default_rng(7)
-    inputs = {name: generator.normal(size=cascade.shape(name)) for name in cascade.inputs}
-    tree = parse_plan(found.mapping).tree
-    ran = execute_tree(cascade, design.architecture, tree, inputs)
-    assert ran.outputs is not None
-    expected = cascade.run(inputs)
-    for tensor in cascade.outputs:
-        np.testing.assert_allclose(ran.outputs[tensor], expected[tensor], rtol=1e-12)
-    for (memory, tensor), counts in ran.counts.items():
-        mine = [e.memories[memory].tensors[tensor] for e in found.einsums.values()
-                if memory in e.memories and tensor in e.memories[memory].tensors]  # fmt: skip
-        assert sum(c.reads for c in mine) == counts.reads, (memory, tensor)
-        assert sum(c.writes for c in mine) == counts.writes, (memory, tensor)
+    check_step_by_step(design, found)
 
 
 def test_two_products_that_a_buffer_cannot_join_stay_apart() -> None:

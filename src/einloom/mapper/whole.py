@@ -106,7 +106,8 @@ def proven(chosen: Mapping[str, Result], mapped: Results, objective: Objective) 
     searched = {key: result for key, result in chosen.items() if result.proof is not None}
     if not searched:
         return Proven(None, 0.0, None)
-    space = "; ".join(dict.fromkeys(result.space for result in searched.values() if result.space))
+    spaces = (space for result in searched.values() if result.space for space in result.space.split("; "))
+    space = "; ".join(dict.fromkeys(spaces))
     if all(result.proof == "optimal" for result in searched.values()):
         return Proven("optimal", 0.0, space)
     return Proven("gap", _gap(chosen, mapped, objective), space)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from einloom.arch.tree import Architecture
@@ -28,12 +28,9 @@ from einloom.model.fused import evaluate_tree
 from einloom.model.result import EinsumResult
 from einloom.workloads.cascade import Cascade
 from einloom.workloads.dataflow import Dataflow, dataflow
-from einloom.workloads.sized import SizedEinsum
 
 SPACE = "groups of consecutive Einsums, shared loops that divide their ranks (see docs: the mapper of cascades)"
 ADDITIVE = ("energy", "latency")
-Alone = Callable[[SizedEinsum], Sequence[EinsumResult]]
-"""The best mapping of one Einsum, or its front."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ class _Partition:
     flow: Dataflow
     machine: Machine
     objective: Objective
-    alone: Alone
+    alone: Mapping[str, tuple[EinsumResult, ...]]
     deadline: float | None
     runs: list[_Run] = field(default_factory=list)
 
@@ -125,7 +122,7 @@ class _Partition:
         einsums = list(self.flow.einsums.values())
         recurrent = self._recurrent()
         for place, einsum in enumerate(einsums):
-            if einsum.name not in recurrent and (pieces := self._alone(self.alone(einsum))):
+            if einsum.name not in recurrent and (pieces := self._alone(self.alone.get(einsum.name, ()))):
                 self.runs.append(_Run(place, place + 1, self._floor(pieces), pieces))
         parts = [part_of(self.flow, einsum) for einsum in einsums]
         for start, end in itertools.combinations(range(len(parts) + 1), 2):
@@ -263,40 +260,88 @@ def _share(until: float, count: int) -> float:
     return now + max(0.0, until - now) / count
 
 
+@dataclass(frozen=True)
+class Fusion:
+    """What the search for fused trees found.
+
+    Attributes:
+        trees: The best, or those of the front; none where nothing is fused.
+        alone: The mappings of the Einsums one by one, with what is proven of them beside all trees.
+    """
+
+    trees: tuple[TreeResult, ...]
+    alone: Mapping[str, tuple[EinsumResult, ...]]
+
+
 def map_cascade(
-    cascade: Cascade, architecture: Architecture, objective: Objective, alone: Alone, deadline_s: float | None = None,
-    memory: str | None = None,
-) -> tuple[TreeResult, ...]:  # fmt: skip
-    """The best fused trees of a cascade; empty where the machine or the cascade allows no fusion.
+    cascade: Cascade, architecture: Architecture, objective: Objective, alone: Mapping[str, Sequence[EinsumResult]],
+    deadline_s: float | None = None, memory: str | None = None,
+) -> Fusion:  # fmt: skip
+    """The best fused trees of a cascade; none where the machine or the cascade allows no fusion.
 
     Args:
-        alone: What the Einsums cost one by one.
+        alone: The best mapping of each Einsum by itself, or its front.
         deadline_s: Past it groups are left with the best found so far, and the result with its gap.
         memory: Whose occupancy is the third objective of a front.
-
-    Raises:
-        MappingError: A single Einsum has no mapping.
     """
+    single: Mapping[str, tuple[EinsumResult, ...]] = {name: tuple(results) for name, results in alone.items()}
     machine = machine_of(architecture)
     if isinstance(machine, str):
-        return ()
+        return Fusion((), single)
     flow = dataflow(cascade)
     deadline = None if deadline_s is None else time.monotonic() + deadline_s
-    partition = _Partition(cascade, flow, machine, objective, alone, deadline)
+    partition = _Partition(cascade, flow, machine, objective, single, deadline)
     partition.search()
     every = partition.sums()
+    single = _beside_trees(partition, objective, every)
     sums = [s for s in every if any(piece.fused for piece in s.pieces)]
     results = [replace(_result(cascade, flow, machine, s), space=SPACE) for s in sums]
     if not results:
-        return ()
+        return Fusion((), single)
     if objective != "pareto":
         best = min(results, key=lambda r: key_of(objective, r.energy_pj, float(r.cycles)))
         value = key_of(objective, best.energy_pj, float(best.cycles))[0]
-        return (_proven(best, 1 - _bound(partition, objective, every) / value if value else 0.0),)
+        return Fusion((_proven(best, 1 - _bound(partition, objective, every) / value if value else 0.0),), single)
     gap = _front_gap(partition, sums, results)
     results = [_proven(result, gap) for result in results]
     held = (lambda r: r.occupancy(memory)) if memory is not None else (lambda _: 0.0)
-    return tuple(nondominated(results, lambda r: (float(r.cycles), r.energy_pj, held(r))))
+    return Fusion(tuple(nondominated(results, lambda r: (float(r.cycles), r.energy_pj, held(r)))), single)
+
+
+def _beside_trees(
+    partition: _Partition, objective: Objective, sums: Sequence[_Sum]
+) -> Mapping[str, tuple[EinsumResult, ...]]:
+    """The Einsums one by one with the gap to the trees that were not looked at, or looked at without their ramps."""
+    alone = partition.alone
+    if not any(run.search for run in partition.runs):
+        return alone
+    energy = sum(min(r.energy_pj for r in results) for results in alone.values())
+    cycles = sum(min(float(r.cycles) for r in results) for results in alone.values())
+    if objective in ADDITIVE:
+        gap = 1 - _bound(partition, objective, sums) / max(key_of(objective, energy, cycles)[0], 1e-300)
+    elif partition.complete:
+        gap = 0.0
+    else:
+        slowest = sum(max(float(r.cycles) for r in results) for results in alone.values())
+        gap = 1 - partition.floor.cycles / max(slowest, 1e-300)
+    if gap < 1e-9:
+        return {name: tuple(replace(r, space=_and(r.space)) for r in results) for name, results in alone.items()}
+    floor = partition.floor
+
+    def held(result: EinsumResult) -> EinsumResult:
+        known = result.search
+        if known is not None and objective not in ADDITIVE:  # what all cannot go below, shared out
+            known = replace(
+                known, least_energy_pj=result.energy_pj * floor.energy_pj / energy,
+                least_cycles=float(result.cycles) * floor.cycles / cycles,
+            )  # fmt: skip
+        return replace(result, proof="gap", gap=gap, space=_and(result.space), search=known)
+
+    return {name: tuple(map(held, results)) for name, results in alone.items()}
+
+
+def _and(space: str | None) -> str:
+    return SPACE if space is None else f"{space}; {SPACE}"
 
 
 def _bound(partition: _Partition, objective: Objective, sums: Sequence[_Sum]) -> float:
