@@ -67,9 +67,9 @@ def points() -> Iterator[Point]:
 
 def figures(found: el.Evaluation) -> dict[str, Any]:
     held = [h["GLB"].used for h in (s.occupancy for s in found.streamed.values()) if "GLB" in h]
-    held += [e.occupancy["GLB"].used for e in found.einsums.values() if not found.streamed]
+    held += [] if found.streamed else [e.occupancy("GLB") for e in found.einsums.values()]
     return {
-        "cycles": float(found.cycles), "energy_pj": float(found.energy_pj), "glb_bytes": max(held, default=0) // 8,
+        "cycles": float(found.cycles), "energy_pj": float(found.energy_pj), "glb_bytes": int(max(held, default=0)) // 8,
         "util_2d": float(found.utilization["MAC2D"]), "bound_by": found.bound_by,
     }  # fmt: skip
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -32,11 +33,13 @@ SLACK = 1 + 1e-12
 """Sums of the same words in another order."""
 GLANCED = 3
 """Layouts that a glance looks at."""
+BEAM = 32
+"""Ways for the first Einsums that a glance goes on with."""
 Residents = Mapping[str, str]
 """Tensors in registers while a slot runs, with the unit whose registers."""
 Chosen = TypeVar("Chosen")
-Beaten = Callable[[float, float], bool]
-"""Whether an energy (pJ) and cycles that nothing goes below are no better than what is known."""
+Beaten = Callable[[Floats | float, Floats | float], npt.NDArray[np.bool_] | bool]
+"""Whether energies (pJ) and cycles that nothing goes below are no better than what is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +88,25 @@ class Lowest:
 
     energy_pj: float
     busy: Floats
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Ways for the first Einsums, one offer each.
+
+    Attributes:
+        table: Energy, what cycles are composed of, loads; then work and register bits by unit. Shape ``(ways, ...)``.
+        picks: The offer of each Einsum. Shape ``(ways, Einsums)``.
+    """
+
+    table: Floats
+    picks: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def of(self, ways: npt.NDArray[np.intp] | Sequence[int]) -> Joined:
+        return Joined(self.table[ways], self.picks[ways])
 
 
 @dataclass(frozen=True)
@@ -137,10 +159,29 @@ def may_reside(costs: Costs, nests: Nests, tensor: str) -> tuple[str, ...]:
     )
 
 
-def internal_bits(costs: Costs, nests: Nests, homes: Mapping[str, int], schedule: Schedule) -> Floats:
-    """Bits of intermediates in the buffer: over `sequential` those of a slot only while they live."""
+def can_reside(costs: Costs, nests: Nests, tensor: str) -> npt.NDArray[np.bool_]:
+    """Whether an intermediate, spread over a whole array, fits its registers. Shape ``(candidates,)``."""
+    operand = costs.operand(tensor)
+    bits = nests.elements(operand.variables, len(nests.loops)) * float(operand.bits)
+    names = may_reside(costs, nests, tensor)
+    most = max(
+        (float(unit.registers.capacity.value) * math.prod(unit.axes.values())
+         for unit in costs.machine.units if unit.registers is not None and unit.name in names), default=0.0,
+    )  # fmt: skip
+    return np.asarray(bits <= most)
+
+
+def internal_bits(
+    costs: Costs, nests: Nests, homes: Mapping[str, int], schedule: Schedule,
+    elsewhere: Mapping[str, npt.NDArray[np.bool_]] = MappingProxyType({}),
+) -> Floats:  # fmt: skip
+    """Bits of intermediates in the buffer: over `sequential` those of a slot only while they live.
+
+    Args:
+        elsewhere: Of some intermediates, in which candidates they may be in registers instead.
+    """
     group = costs.group
-    bits = {t: costs.takes(nests, t, at) for t, at in homes.items()}
+    bits = {t: np.where(elsewhere.get(t, False), 0.0, costs.takes(nests, t, at)) for t, at in homes.items()}
     none = np.zeros(len(nests))
     if schedule != "sequential":
         return sum(bits.values(), none)
@@ -242,7 +283,7 @@ class Slot:
                 bounds = [(bound, option) for option in options if (bound := self._bound(option)) is not None]
                 if bounds:
                     residents = dict(min(bounds, key=lambda entry: key_of(self.objective, *entry[0]))[1])
-        yield from self._solve(residents, GLANCED)
+        yield from self._solve(residents, GLANCED, BEAM)
 
     # -- residents
 
@@ -351,21 +392,35 @@ class Slot:
 
     # -- some residents
 
-    def _solve(self, residents: Residents, most: int | None = None) -> Iterator[Solution]:
+    def _solve(self, residents: Residents, most: int | None = None, beam: int | None = None) -> Iterator[Solution]:
         if any(not self.costs.allowed(t) for t in self.costs.group.internal if t not in residents):
             return
         for offers, layouts in itertools.islice(self._laid_out(residents), most):
             self.effort += 1 if residents else 0
             bits = {tensor: self._resident_bits(tensor, unit, layouts[tensor]) for tensor, unit in residents.items()}
             for schedule in schedules_of(self.costs):
-                merged = self._merged(offers, residents, bits, schedule)
-                for holding in self._holdings(residents, schedule) if merged else ():
-                    for vector, choices in merged:
-                        solution = self._solution(residents, schedule, holding, vector, choices)
-                        if schedule == "sequential" or self._streams(choices):
-                            yield solution
-                        else:  # what it beat while costs were joined may be legal
-                            self.misses.append((solution.energy_pj, solution.cycles))
+                joined = self._joined(offers, residents, bits, schedule, beam)
+                for holding in self._holdings(residents, schedule) if len(joined) else ():
+                    energies, cycles = self._totals(holding[0], joined.table)
+                    for way in np.flatnonzero(~self._beaten(energies, cycles)):
+                        energy, cycle = float(energies[way]), float(cycles[way])
+                        choices = tuple(mine[pick].choice for mine, pick in zip(offers, joined.picks[way], strict=True))
+                        if schedule == "pipelined" and not self._streams(choices):
+                            self.misses.append((energy, cycle))  # what it beat while costs were joined may be legal
+                            continue
+                        chosen = frozenset(residents)
+                        yield Solution(energy, cycle, self.nests, holding[2], chosen, choices, schedule, holding[1])
+
+    def _beaten(self, energies: Floats, cycles: Floats) -> npt.NDArray[np.bool_]:
+        return np.broadcast_to(np.asarray(self.beaten(energies, cycles)), np.shape(energies))
+
+    def _totals(self, held: Floats, table: Floats) -> tuple[Floats, Floats]:
+        """Energy and cycles of joined ways, with what the buffer holds."""
+        width, count = self.costs.width, len(self.units)
+        loads = held[BUSY + 1 :] + table[:, BUSY + 1 : width]
+        slowest = np.concatenate([table[:, [BUSY]], loads, table[:, width : width + count]], axis=1)
+        cycles: Floats = slowest.max(axis=1)
+        return held[ENERGY] + table[:, ENERGY] + cycles * self.costs.leakage_pj, cycles
 
     def _laid_out(self, residents: Residents) -> Iterator[tuple[list[tuple[Offer, ...]], Mapping[str, Layout]]]:
         """Offers of every Einsum, for every layout of those that share registers; the most promising first."""
@@ -414,37 +469,69 @@ class Slot:
 
     # -- joining
 
-    def _merged(
-        self, offers: Sequence[tuple[Offer, ...]], residents: Residents, bits: Mapping[str, float], schedule: Schedule
-    ) -> list[tuple[Floats, tuple[Choice, ...]]]:
-        """Sums over Einsums: energy, what cycles are composed of, loads; then work and register bits by unit."""
-        width, count = self.costs.width, len(self.units)
-        merged: list[tuple[Floats, tuple[Choice, ...]]] = [(np.zeros(width + 2 * count), ())]
-        for child, mine in enumerate(offers):
-            joined = []
-            for total, choices in merged:
-                for offer in mine:
-                    unit = self.units.index(offer.choice.unit.name)
-                    new = total.copy()
-                    new[ENERGY] += offer.vector[ENERGY]
-                    new[BUSY + 1 : width] += offer.vector[BUSY + 1 :]
-                    longest = float(alone(offer.vector))
-                    held = self._alive(offer, residents, bits, child if schedule == "sequential" else None)
-                    if schedule == "sequential":
-                        new[BUSY] += longest
-                        new[width + count + unit] = max(new[width + count + unit], offer.registers + held)
-                    else:
-                        new[BUSY] = max(new[BUSY], longest)
-                        new[width + unit] += offer.vector[BUSY]
-                        new[width + count + unit] += offer.registers + held
-                    if self._fits(unit, float(new[width + count + unit])):
-                        joined.append((new, (*choices, offer.choice)))
-            merged = pareto(joined)
-        return merged
+    def _joined(
+        self, offers: Sequence[tuple[Offer, ...]], residents: Residents, bits: Mapping[str, float], schedule: Schedule,
+        beam: int | None,
+    ) -> Joined:  # fmt: skip
+        """Ways for all Einsums that no other matches or beats in everything, and that may be better than what is known.
 
-    def _fits(self, unit: int, bits: float) -> bool:
-        registers = self.costs.machine.units[unit].registers
-        return registers is None or bits <= float(registers.capacity.value)
+        Args:
+            beam: So many of the most promising ways for the first Einsums are gone on with; None: all.
+        """
+        width, count = self.costs.width, len(self.units)
+        joined = Joined(np.zeros((1, width + 2 * count)), np.zeros((1, 0), dtype=np.int64))
+        for child, mine in enumerate(offers):
+            alive = child if schedule == "sequential" else None
+            new = joined.table.repeat(len(mine), axis=0)
+            pick = np.tile(np.arange(len(mine)), len(joined))
+            vectors = np.array([offer.vector for offer in mine])[pick]
+            unit = np.array([self.units.index(offer.choice.unit.name) for offer in mine])[pick]
+            held = np.array([offer.registers + self._alive(offer, residents, bits, alive) for offer in mine])[pick]
+            rows = np.arange(len(new))
+            new[:, ENERGY] += vectors[:, ENERGY]
+            new[:, BUSY + 1 : width] += vectors[:, BUSY + 1 :]
+            longest = alone(vectors)
+            if schedule == "sequential":
+                new[:, BUSY] += longest
+                new[rows, width + count + unit] = np.maximum(new[rows, width + count + unit], held)
+            else:
+                new[:, BUSY] = np.maximum(new[:, BUSY], longest)
+                new[rows, width + unit] += vectors[:, BUSY]
+                new[rows, width + count + unit] += held
+            joined = Joined(new, np.column_stack([joined.picks.repeat(len(mine), axis=0), pick]))
+            joined = joined.of(np.flatnonzero((new[:, width + count :] <= self._registers).all(axis=1)))
+            energies, cycles = self._least(joined.table, offers[child + 1 :], schedule)
+            joined = joined.of(np.flatnonzero(np.isfinite(energies) & ~self._beaten(energies, cycles)))
+            if beam is not None and len(joined) > beam:
+                energies, cycles = self._least(joined.table, offers[child + 1 :], schedule)
+                first, second = (energies, cycles) if self.objective == "energy" else (cycles, energies)
+                joined = joined.of(np.lexsort((second, first))[:beam])
+            joined = joined.of(undominated(joined.table))
+        return joined
+
+    def _least(
+        self, table: Floats, rest: Sequence[tuple[Offer, ...]], schedule: Schedule
+    ) -> tuple[Floats, Floats]:  # fmt: skip
+        """Energy and cycles that ways for the first Einsums cannot go below, with the others at their best."""
+        width, count = self.costs.width, len(self.units)
+        lowest = self._lowest_of(rest)
+        loads = table[:, BUSY:width].max(axis=1)
+        if schedule == "sequential":
+            cycles = np.maximum(loads, table[:, BUSY] + lowest.busy.min(axis=1).sum())
+        else:
+            done = np.full((len(table), count, count), np.inf)
+            for unit in range(count):
+                done[:, unit, unit] = table[:, width + unit]
+            open_ = np.broadcast_to(lowest.busy, (len(table), *lowest.busy.shape))
+            cycles = np.maximum(loads, balanced(np.concatenate([done, open_], axis=1)))
+        energies = table[:, ENERGY] + lowest.energy_pj + self._least_crossing + cycles * self.costs.leakage_pj
+        return energies, cycles
+
+    @cached_property
+    def _registers(self) -> Floats:
+        """Bits of the registers of one instance of each unit."""
+        memories = [unit.registers for unit in self.costs.machine.units]
+        return np.array([math.inf if memory is None else float(memory.capacity.value) for memory in memories])
 
     def _alive(self, offer: Offer, residents: Residents, bits: Mapping[str, float], child: int | None) -> float:
         """Bits of residents in one instance: alive during a child; or (None) those that this Einsum makes."""
@@ -493,17 +580,6 @@ class Slot:
             front = pareto(joined)
         return [(vector[:-1], bits, depths) for vector, (bits, depths) in front]
 
-    def _solution(
-        self, residents: Residents, schedule: Schedule,
-        holding: tuple[Floats, float, tuple[tuple[str, int], ...]], vector: Floats, choices: tuple[Choice, ...],
-    ) -> Solution:  # fmt: skip
-        cost, bits, depths = holding
-        width, count = self.costs.width, len(self.units)
-        loads = cost[BUSY + 1 :] + vector[BUSY + 1 : width]
-        cycles = max(float(vector[BUSY]), *map(float, loads), *map(float, vector[width : width + count]))
-        energy = float(cost[ENERGY] + vector[ENERGY]) + cycles * self.costs.leakage_pj
-        return Solution(energy, cycles, self.nests, depths, frozenset(residents), choices, schedule, bits)
-
 
 def _of_layout(offers: Sequence[Offer], layout: Layout) -> tuple[Offer, ...]:
     return tuple(offer for offer in offers if offer.choice.layout == layout)
@@ -526,9 +602,9 @@ def undominated(table: Floats) -> list[int]:
     """Rows that no other matches or beats in everything; of equal ones the first. O(rows x kept)."""
     order = np.lexsort(table.T[::-1])
     kept: list[int] = []
-    best = np.empty((0, table.shape[1]))
+    best = np.empty_like(table)
     for i in order:
-        if not len(best) or not (best <= table[i] * SLACK).all(axis=1).any():
+        if not (best[: len(kept)] <= table[i] * SLACK).all(axis=1).any():
+            best[len(kept)] = table[i]
             kept.append(int(i))
-            best = np.vstack([best, table[i]])
     return kept

@@ -21,7 +21,7 @@ from einloom.mapper.fusion.balance import balanced
 from einloom.mapper.fusion.costs import BUSY, ENERGY, Costs
 from einloom.mapper.fusion.group import Part
 from einloom.mapper.fusion.nests import Nests, nests_of
-from einloom.mapper.fusion.slot import SLACK, Place, Slot, Solution, internal_bits, may_reside, schedules_of
+from einloom.mapper.fusion.slot import SLACK, Place, Slot, Solution, can_reside, internal_bits, may_reside, schedules_of
 from einloom.mappings.nodes import Schedule
 
 Floats = npt.NDArray[np.float64]
@@ -164,11 +164,14 @@ class Search:
     def _scout(self) -> None:
         """Look at promising candidates briefly, where each of them is many: a good answer early cuts the rest."""
         internal = self.costs.group.internal
-        if not any(may_reside(self.costs, entry.bounded.told.nests, t) for entry in self._queue[:1] for t in internal):
+        many = any(may_reside(self.costs, entry.bounded.told.nests, t) for entry in self._queue[:1] for t in internal)
+        if not (many or self._needed):
             return
         most = min(SCOUTED, len(self._queue)) if self._until is None else len(self._queue)
         half = None if self._until is None else (time.monotonic() + self._until) / 2
-        while self._scouted < most and (half is None or time.monotonic() < half):
+        while self._scouted < most:
+            if half is not None and time.monotonic() > half and (self.front or not self._needed):
+                return
             entry = self._queue[self._scouted]
             self._scouted += 1
             if entry.value > self._limit:
@@ -203,18 +206,22 @@ class Search:
     def _value(self, energy: Floats, cycles: Floats) -> Floats:
         return {"energy": energy, "latency": cycles, "edp": energy * cycles, "pareto": cycles}[self.objective]
 
-    def _beaten(self, energy: float, cycles: float) -> bool:
-        """Whether nothing within a bound is better than what is found; or the time is over."""
+    def _beaten(self, energy: Floats | float, cycles: Floats | float) -> npt.NDArray[np.bool_]:
+        """Whether nothing within some bounds is better than what is found; or the time is over."""
+        energies, times = np.broadcast_arrays(energy, cycles)
         if self._late():
-            return True
+            return np.ones(energies.shape, dtype=bool)
+        beaten = np.zeros(energies.shape, dtype=bool)
         if self.objective == "pareto":
-            return any(s.energy_pj <= energy * SLACK and s.cycles <= cycles * SLACK for s in self.front)
-        if not self.front:
-            return False
-        best = self.front[0]
-        mine = key_of(self.objective, energy, cycles)
-        theirs = key_of(self.objective, best.energy_pj, best.cycles)
-        return mine[0] >= theirs[0] / SLACK and mine[1] >= theirs[1] / SLACK
+            for known in self.front:
+                beaten |= (known.energy_pj <= energies * SLACK) & (known.cycles <= times * SLACK)
+            return beaten
+        values, others = (energies, times) if self.objective == "energy" else (times, energies)
+        beaten |= values > self._limit * SLACK
+        if self.front:
+            best, other = key_of(self.objective, self.front[0].energy_pj, self.front[0].cycles)
+            beaten |= (values >= best / SLACK) & (others >= other / SLACK)
+        return beaten
 
     def _late(self) -> bool:
         """Whether the time is over, or without a deadline the effort."""
@@ -319,7 +326,7 @@ class Search:
     def _least_crossing(self, tensors: list[list[Place]], inside: Floats, count: int) -> Floats:
         """The least of each entry for tensors held in the buffer, together within its capacity where they are few."""
         capacity = self._capacity
-        total = np.zeros((count, self.costs.width))
+        total = np.where((inside <= capacity)[:, None], 0.0, np.full((count, self.costs.width), np.inf))
         if not tensors:
             return total
         if math.prod(map(len, tensors)) > MAX_DEPTHS:
@@ -336,9 +343,9 @@ class Search:
 
     def _least_internal_bits(self, nests: Nests, schedule: Schedule) -> Floats:
         """Bits that intermediates take in the buffer at least, those that registers may hold left out."""
-        free = self._free(nests)
-        homes = {t: self.costs.home(nests, t) for t in self.costs.group.internal if t not in free}
-        return np.broadcast_to(internal_bits(self.costs, nests, homes, schedule), (len(nests),))
+        homes = {t: self.costs.home(nests, t) for t in self.costs.group.internal}
+        elsewhere = {t: can_reside(self.costs, nests, t) for t in self._free(nests)}
+        return np.broadcast_to(internal_bits(self.costs, nests, homes, schedule, elsewhere), (len(nests),))
 
     def _free(self, nests: Nests) -> frozenset[str]:
         """Intermediates that may stay in registers: in a bound they cost the buffer nothing."""
