@@ -7,6 +7,7 @@ Ports are the limited ones of the outermost memory, of the buffer, and of one in
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +17,9 @@ import numpy.typing as npt
 
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Amount, Memory
+from einloom.mapper.fusion.balance import balanced
 from einloom.mapper.fusion.group import Group, Operand, Part
-from einloom.mapper.fusion.interior import Interior, Options, Rows, accesses, rows_of
+from einloom.mapper.fusion.interior import Interior, Options, Rows, accesses, compute_pj, quickest, rows_of
 from einloom.mapper.fusion.machine import Machine
 from einloom.mapper.fusion.nests import Nests
 from einloom.model.fused.words import ports
@@ -27,6 +29,10 @@ Floats = npt.NDArray[np.float64]
 ENERGY, BUSY, LOADS = 0, 1, 2
 BLOCK = 16_384
 """Rows (candidates x options) that are costed at once."""
+
+
+class TimeIsUp(Exception):
+    """Bounds of a group take longer than there is time for: nothing is known of it but what is compulsory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +76,23 @@ class Costs:
                 total = (reads if "reads" in ways else 0.0) + (writes if "writes" in ways else 0.0)
                 vector[..., LOADS + place] = total * (width / float(rate.value))
         return vector
+
+    def compulsory(self) -> tuple[float, float]:
+        """Energy and cycles that the group cannot go below: operations at their best, words of the outermost once."""
+        vector = np.zeros(self.width)
+        for tensor in self.group.boundary:
+            operand = self.operand(tensor)
+            if not operand.state:
+                some = float(operand.elements)
+                ways = (0.0, some) if self.group.is_made(tensor) else (some, 0.0)
+                vector = vector + self.moved(self.machine.outer, float(operand.bits), *map(np.asarray, ways))
+        busy = np.array([[quickest(part, unit) for unit in self.machine.units] for part in self.group.parts])
+        cycles = max(float(balanced(busy)), float(vector[BUSY:].max()))
+        energy = sum(
+            min((compute_pj(part, unit) for unit in self.machine.units if unit.able(part.einsum)), default=math.inf)
+            for part in self.group.parts
+        )
+        return energy + float(vector[ENERGY]) + cycles * self.leakage_pj, cycles
 
     # -- tensors of the buffer
 
@@ -233,7 +256,7 @@ class Costs:
 
     def least(
         self, every: Sequence[Nests], part: Part, free: frozenset[str], outs: Sequence[frozenset[str]],
-        entries: Sequence[int],
+        entries: Sequence[int], until: float | None = None,
     ) -> tuple[Mapping[frozenset[str], Floats], Floats]:  # fmt: skip
         """The least of some entries over all options, for each set of operands that bypass the buffer; of others 0.
 
@@ -241,16 +264,21 @@ class Costs:
         where it cannot execute the Einsum. Shape ``(candidates, units)``, the candidates of all ``every`` in a row.
 
         Candidates with the same tile and the same changes are costed once, in blocks that stay in the cache.
+
+        Raises:
+            TimeIsUp: It is later than ``until``, of `time.monotonic`.
         """
         moving = [self.moving(nests, part) for nests in every]
         table = np.concatenate([np.column_stack([tiles, *stays]) for tiles, stays in moving])
-        keys, back = np.unique(table, axis=0, return_inverse=True)
+        keys, back = _distinct(table)
         ranks = len(part.extents)
         found = {out: np.full((len(keys), self.width), np.inf) for out in outs}
         quick = np.full((len(keys), len(self.machine.units)), np.inf)
         for options in self.interior(part, frozenset(), free).options:
             block = max(1, BLOCK // len(options.layouts))
             for start in range(0, len(keys), block):
+                if until is not None and time.monotonic() > until:
+                    raise TimeIsUp
                 some = slice(start, start + block)
                 mine = [keys[some, ranks + i] for i in range(len(part.operands))]
                 rows = rows_of(options, keys[some, :ranks], mine, frozenset())
@@ -277,6 +305,17 @@ def _chosen(entry: _Entry, part: Part, bypassing: frozenset[str]) -> Floats:
     for tensor, places in added.items():
         total = total + places[tensor in bypassing]
     return total
+
+
+def _distinct(table: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Distinct rows, and which of them each row is."""
+    weights = np.sqrt(np.arange(2.0, 2.0 + table.shape[1]))  # sums of different rows differ, as a rule
+    _, first, back = np.unique(table @ weights, return_index=True, return_inverse=True)
+    keys = table[first]
+    if np.array_equal(keys[back], table):
+        return keys, back
+    keys, back = np.unique(table, axis=0, return_inverse=True)
+    return keys, back
 
 
 def alone(vector: Floats) -> Floats:

@@ -258,7 +258,7 @@ def rows_of(options: Options, tiles: Floats, stays: Sequence[Floats], resident: 
         words=tuple(each.words for each in moved),
         returns=tuple(each.returns for each in moved),
         inside=tuple(each.inside for each in moved),
-        compute_pj=_compute_pj(part, unit),
+        compute_pj=compute_pj(part, unit),
         instances=options.spread.prod(axis=1)[None],
         busy=np.broadcast_to(_busy(options), shape),
         valid=valid,
@@ -381,7 +381,20 @@ def _link_pj(unit: Unit) -> float:
     return unit.fanout.link_energy_pj if unit.fanout is not None else 0.0
 
 
-def _compute_pj(part: Part, unit: Unit) -> float:
+def quickest(part: Part, unit: Unit) -> float:
+    """Cycles of an Einsum on a unit with every element busy; infinite where it cannot execute it."""
+    if not unit.able(part.einsum):
+        return math.inf
+    total = 0.0
+    for work in part.einsum.work:
+        space = math.prod(part.extents[rank] for rank in work.variables)
+        steps = max(1.0, space / math.prod(unit.axes.values()))
+        total += unit.compute.operator_cycles(work.operator) * work.count * steps
+    return total
+
+
+def compute_pj(part: Part, unit: Unit) -> float:
+    """Energy of the operations of an Einsum."""
     operations = part.einsum.operations()
     return sum(count * (unit.compute.operator_energy_pj(op) or 0.0) for op, count in operations.items())
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from einloom.arch.tree import Architecture
 from einloom.mapper.found import Objective, key_of
 from einloom.mapper.fronts import nondominated
-from einloom.mapper.fusion.costs import Costs
+from einloom.mapper.fusion.costs import Costs, TimeIsUp
 from einloom.mapper.fusion.group import Group, part_of
 from einloom.mapper.fusion.machine import Machine, machine_of
 from einloom.mapper.fusion.slot import SLACK
@@ -31,6 +31,8 @@ from einloom.workloads.dataflow import Dataflow, dataflow
 
 SPACE = "groups of consecutive Einsums, shared loops that divide their ranks (see docs: the mapper of cascades)"
 ADDITIVE = ("energy", "latency")
+LITTLE = 0.1
+"""Seconds that a group is looked at when its turn comes, at least."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +96,20 @@ class _Run:
     Attributes:
         floor: What no way to run them goes below.
         pieces: The ways that are known.
-        search: Of a group.
+        costs: Of a group.
+        search: Once it is begun.
     """
 
     start: int
     end: int
     floor: _Floor
     pieces: list[Piece]
+    costs: Costs | None = None
     search: Search | None = None
 
     @property
     def waits(self) -> bool:
-        return self.search is not None and not self.search.finished
+        return self.costs is not None and (self.search is None or not self.search.finished)
 
 
 @dataclass(eq=False)
@@ -128,13 +132,19 @@ class _Partition:
         for start, end in itertools.combinations(range(len(parts) + 1), 2):
             chosen = tuple(part for part in parts[start:end] if part is not None)
             if 1 < len(chosen) == end - start and not (group := Group(self.flow, chosen)).refusal:
-                search = self._search(group)
-                self.runs.append(_Run(start, end, self._floor_of(search), [], search))
+                rules = {part.name: self.machine.architecture.rules_for(part.einsum) for part in chosen}
+                costs = Costs(group, self.machine, rules)
+                energy, cycles = costs.compulsory()
+                floor = _Floor(key_of(self.objective, energy, cycles)[0], energy, cycles)
+                self.runs.append(_Run(start, end, floor, [], costs))
+        count = len(einsums)
+        self._from = [[run for run in self.runs if run.start == place] for place in range(count + 1)]
+        self._to = [[run for run in self.runs if run.end == place] for place in range(count + 1)]
 
     @property
     def complete(self) -> bool:
         """Whether every group has been searched to its end."""
-        return all(run.search is None or run.search.complete for run in self.runs)
+        return all(run.costs is None or (run.search is not None and run.search.complete) for run in self.runs)
 
     @property
     def floor(self) -> _Floor:
@@ -142,25 +152,46 @@ class _Partition:
         return self._before()[-1]
 
     def search(self) -> None:
-        """Search the groups, those of the least bound first: each a little, then as long as there is time."""
-        for part in (1 / 3, 1.0) if self.deadline is not None else (1.0,):
-            until = None if self.deadline is None else time.monotonic() + part * (self.deadline - time.monotonic())
-            todo = self._of_use()
-            while todo:
-                run = todo.pop(0)
-                self._go(run, None if until is None else _share(until, len(todo) + 1))
-                of_use = set(map(id, self._of_use()))
-                todo = [other for other in todo if id(other) in of_use]
-        for run in self._of_use():
-            if not self.sums():
-                self._go(run, self.deadline, needed=True)
+        """Search the groups: small ones first, a little each; then those of the least bound, while there is time."""
+        if self.deadline is not None:
+            until = time.monotonic() + (self.deadline - time.monotonic()) / 3
+            self._round(until, lambda run: run.end - run.start)
+        self._round(self.deadline, lambda run: 0)
+        while not self.sums() and (todo := self._of_use()):  # past the deadline, and nothing is known
+            if todo[0].search is None:
+                self._begin(todo[0], None)
+            else:
+                self._go(todo[0], self.deadline, needed=True)
+
+    def _round(self, until: float | None, first: Callable[[_Run], int]) -> None:
+        """Every group that may be of use, once, with its share of the time; of those ``first`` the least bound."""
+        done: set[int] = set()
+        while todo := [run for run in self._of_use() if id(run) not in done]:
+            if until is not None and time.monotonic() > until:
+                return
+            run = min(todo, key=first)
+            share = None if until is None else _share(until, len(todo))
+            if run.search is not None:
+                self._go(run, share)
+                done.add(id(run))
+            elif not self._begin(run, share):  # else its place among the others may be another one now
+                done.add(id(run))
+
+    def _begin(self, run: _Run, until: float | None) -> bool:
+        """Bounds the candidates of a group, if there is time for it."""
+        assert run.costs is not None
+        try:
+            run.search = Search(run.costs, "pareto" if self.objective == "edp" else self.objective, until)
+        except TimeIsUp:
+            return False
+        run.floor = self._floor_of(run.search)
+        return True
 
     def _go(self, run: _Run, until: float | None, needed: bool = False) -> None:
         assert run.search is not None
         run.search.go(self._limit(run), until, needed)
         run.floor = self._floor_of(run.search)
-        label = "_".join(part.name for part in run.search.costs.group.parts)
-        costs = run.search.costs
+        costs, label = run.search.costs, "_".join(part.name for part in run.search.costs.group.parts)
         run.pieces = [Piece(s.energy_pj, s.cycles, tree_of(costs, s), label, True) for s in run.search.front]
 
     def _of_use(self) -> list[_Run]:
@@ -189,7 +220,7 @@ class _Partition:
         """What the first Einsums do not go below, for each number of them."""
         floors = [_Floor(0.0, 0.0, 0.0)]
         for end in range(1, len(self.flow.einsums) + 1):
-            floors.append(_Floor.least([floors[run.start].plus(run.floor) for run in self.runs if run.end == end]))
+            floors.append(_Floor.least([floors[run.start].plus(run.floor) for run in self._to[end]]))
         return floors
 
     def _after(self) -> list[_Floor]:
@@ -197,7 +228,7 @@ class _Partition:
         count = len(self.flow.einsums)
         floors = {count: _Floor(0.0, 0.0, 0.0)}
         for start in range(count - 1, -1, -1):
-            mine = [floors[run.end].plus(run.floor) for run in self.runs if run.start == start]
+            mine = [floors[run.end].plus(run.floor) for run in self._from[start]]
             floors[start] = _Floor.least(mine)
         return [floors[start] for start in range(count + 1)]
 
@@ -208,7 +239,7 @@ class _Partition:
             best.append(
                 self._best([
                     total.plus(piece)
-                    for run in self.runs if run.end == end for piece in run.pieces for total in best[run.start]
+                    for run in self._to[end] for piece in run.pieces for total in best[run.start]
                 ])
             )  # fmt: skip
         return best[-1]
@@ -237,10 +268,6 @@ class _Partition:
             pieces.append(Piece(result.energy_pj, float(result.cycles), kept, result.name, False, result.gap))
         return pieces
 
-    def _search(self, group: Group) -> Search:
-        rules = {part.name: self.machine.architecture.rules_for(part.einsum) for part in group.parts}
-        return Search(Costs(group, self.machine, rules), "pareto" if self.objective == "edp" else self.objective)
-
     @staticmethod
     def _floor_of(search: Search) -> _Floor:
         return _Floor(search.bound, search.least_energy_pj, search.least_cycles)
@@ -255,9 +282,9 @@ class _Partition:
 
 
 def _share(until: float, count: int) -> float:
-    """When the first of so many has had its part of the time that is left."""
+    """When the first of so many has had its part of the time that is left, or a little."""
     now = time.monotonic()
-    return now + max(0.0, until - now) / count
+    return now + max(LITTLE, (until - now) / count)
 
 
 @dataclass(frozen=True)
@@ -313,7 +340,7 @@ def _beside_trees(
 ) -> Mapping[str, tuple[EinsumResult, ...]]:
     """The Einsums one by one with the gap to the trees that were not looked at, or looked at without their ramps."""
     alone = partition.alone
-    if not any(run.search for run in partition.runs):
+    if not any(run.costs for run in partition.runs):
         return alone
     energy = sum(min(r.energy_pj for r in results) for results in alone.values())
     cycles = sum(min(float(r.cycles) for r in results) for results in alone.values())

@@ -91,20 +91,41 @@ class _Entry:
         return float(self.bounded.cycles[self.candidate])
 
 
+@dataclass(frozen=True, eq=False)
+class _Queue:
+    """Candidates in the order of their bounds: the batch of each, its place there, its bound in the objective."""
+
+    batches: Sequence[_Bounded]
+    numbers: npt.NDArray[np.intp]
+    places: npt.NDArray[np.intp]
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, place: int) -> _Entry:
+        return _Entry(self.batches[self.numbers[place]], int(self.places[place]), float(self.values[place]))
+
+
 @dataclass(eq=False)
 class Search:
     """One group: its candidates with their bounds, and as much of the search as there was time for.
 
     Attributes:
+        until: Of `time.monotonic`: when to give up bounding the candidates.
         front: The best, or the front.
         finished: Whether `go` has nothing more to do.
         complete: Whether nothing was left out so far.
         candidates, solved: How many there were, and how many were solved.
         least_energy_pj, least_cycles: What no candidate goes below.
+
+    Raises:
+        TimeIsUp: There is no time to bound the candidates.
     """
 
     costs: Costs
     objective: Objective
+    until: float | None = None
     front: list[Solution] = field(default_factory=list)
     finished: bool = False
     candidates: int = 0
@@ -119,7 +140,7 @@ class Search:
     _scouted: int = 0
     _lost: float = float("inf")
     _passed: float = float("inf")
-    _queue: list[_Entry] = field(default_factory=list)
+    _queue: _Queue = field(init=False)
 
     def __post_init__(self) -> None:
         batches = list(self._bounded())
@@ -133,16 +154,13 @@ class Search:
             self.least_cycles = float(min(b.cycles.min() for b in batches))
         hopeful = np.flatnonzero(np.isfinite(values) & np.isfinite(other))
         order = hopeful[np.lexsort((bits[hopeful], _rounded(other[hopeful]), _rounded(values[hopeful])))]
-        places = [int(np.searchsorted(starts, place, side="right")) - 1 for place in order]
-        self._queue = [
-            _Entry(batches[number], int(place - starts[number]), float(values[place]))
-            for place, number in zip(order, places, strict=True)
-        ]
+        numbers = np.searchsorted(starts, order, side="right") - 1
+        self._queue = _Queue(batches, numbers, order - starts[numbers], values[order])
 
     @property
     def bound(self) -> float:
         """What nothing in the group goes below, in the objective; of a front, the least cycles."""
-        left = self._queue[self._place].value if self._place < len(self._queue) else float("inf")
+        left = float(self._queue.values[self._place]) if self._place < len(self._queue) else float("inf")
         return min(self._lost, self._passed, left, *(s.key(self.objective)[0] for s in self.front))
 
     @property
@@ -164,8 +182,10 @@ class Search:
     def _scout(self) -> None:
         """Look at promising candidates briefly, where each of them is many: a good answer early cuts the rest."""
         internal = self.costs.group.internal
-        many = any(may_reside(self.costs, entry.bounded.told.nests, t) for entry in self._queue[:1] for t in internal)
-        if not (many or self._needed):
+        if not len(self._queue):
+            return
+        nests = self._queue[0].bounded.told.nests
+        if not (self._needed or any(may_reside(self.costs, nests, tensor) for tensor in internal)):
             return
         most = min(SCOUTED, len(self._queue)) if self._until is None else len(self._queue)
         half = None if self._until is None else (time.monotonic() + self._until) / 2
@@ -304,7 +324,7 @@ class Search:
             alike.setdefault(tensors & mine, []).append(place)
         found: dict[int, tuple[Mapping[frozenset[str], Floats], Floats]] = {}
         for tensors, places in alike.items():
-            low, quick = self.costs.least([every[i] for i in places], part, tensors, outs, self._entries)
+            low, quick = self.costs.least([every[i] for i in places], part, tensors, outs, self._entries, self.until)
             start = 0
             for i in places:
                 rows = slice(start, start + len(every[i]))
