@@ -6,7 +6,7 @@ the better mapping and the higher bound of all runs. TrXL and T5 are BERT with m
 tried there too.
 
 $ python tests/golden/fusemax/searched.py --only "fusemax BERT" --deadline 60     searches, adds to the file
-$ python tests/golden/fusemax/searched.py --figure                         draws it beside the published mappings
+$ python tests/golden/fusemax/searched.py --figure                                      draws it beside the published
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from closed_forms import LENGTHS, MODELS
 from runs import quick_attention, ranks
 
 import einloom as el
+from einloom.report.figures import GREY, MARKERS, PAGE_INCHES, new_figure, save, styled
 
 FOLDER = Path(__file__).parents[3] / "designs" / "fusemax" / "searched"
 PORTS = ("architecture.levels.GLB.read_bandwidth", "architecture.levels.GLB.write_bandwidth")
@@ -118,22 +119,75 @@ def rows(given: str) -> dict[str, dict[str, Any]]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
+def shown(point: Point, row: Mapping[str, Any]) -> list[str]:
+    """One line of the table: published, in the accounting of the search, found, and how they compare."""
+    own, same = published(point), honest(point)
+    cells = [str(point)]
+    for found in (own, *(() if point.given == "flat" else (same,)), row):
+        assert found is not None
+        cells += [f"{found['cycles']:,.0f}", f"{found['energy_pj'] / 1e12:.4g}", f"{found['glb_bytes'] / 2**20:.2f}"]
+    cycles = own["cycles"]
+    return [*cells, f"{row['cycles'] / cycles:.4f}", f"{row['bound_cycles'] / cycles:.4f}"]
+
+
+def table(given: str) -> list[str]:
+    """The points of one machine, in Markdown."""
+    parts = ["published", "found"] if given == "flat" else ["published", "the same, all counted", "found"]
+    head = ["point", *(f"{part}: {what}" for part in parts for what in ("cycles", "energy J", "buffer MiB"))]
+    head += ["found / published", "bound / published"]
+    found = rows(given)
+    lines = [shown(point, found[str(point)]) for point in points() if point.given == given and str(point) in found]
+    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines)]
+
+
+def draw(file: Path) -> None:
+    """Cycles of what is found, and of the bound, over those of the published mapping."""
+    names = (("fusemax", "FuseMax"), ("flat", "FLAT"))
+    with styled():
+        figure, ax = new_figure(PAGE_INCHES, 2.4)
+        ax.remove()
+        axes = figure.subplots(1, len(names), sharey=True)
+        for (given, title), ax in zip(names, axes, strict=True):
+            found = rows(given)
+            for number, model in enumerate(MODELS):
+                mine = [point for point in points() if point.given == given and point.model == model]
+                known = [(p, found[str(p)], published(p)["cycles"]) for p in mine if str(p) in found]
+                xs = [point.length for point, _, _ in known]
+                ax.plot(xs, [row["cycles"] / c for _, row, c in known], MARKERS[number] + "-", color=f"C{number}",
+                        label=model)  # fmt: skip
+                ax.plot(xs, [row["bound_cycles"] / c for _, row, c in known], ":", color=f"C{number}")
+            ax.axhline(1, color=GREY, linewidth=0.8)
+            ax.set_xscale("log", base=2)
+            ax.set_xlabel(f"Tokens, machine of {title}")
+        axes[0].set_ylabel("Cycles / published mapping")
+        axes[0].legend(title="found; dotted: bound")
+        save(figure, file)
+
+
 def main() -> None:
     """Search, or draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="points whose name contains this")
     parser.add_argument("--deadline", type=float, default=45.0)
+    parser.add_argument("--figure", action="store_true", help="draw what has been found")
     options = parser.parse_args()
+    if options.figure:
+        draw(FOLDER / "comparison.png")
+        return
     for point in points():
         if options.only in f"{point} ":
-            found = searched(point, options.deadline)
-            other = transferred(point)
-            known = rows(point.given)
-            known[str(point)] = found = better(found if other is None else better(other, found), known.get(str(point)))
-            (FOLDER / f"{point.given}.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-            ratio = found["cycles"] / published(point)["cycles"]
-            print(f"{point!s:24} {found['cycles']:20,.0f} {ratio:8.4f} {found['bound_cycles']:20,.0f}",
-                  flush=True)  # fmt: skip
+            print(search(point, options.deadline), flush=True)
+
+
+def search(point: Point, deadline_s: float) -> str:
+    """Searches a point and keeps what is better than what was known."""
+    found = searched(point, deadline_s)
+    other = transferred(point)
+    known = rows(point.given)
+    known[str(point)] = best = better(found if other is None else better(other, found), known.get(str(point)))
+    (FOLDER / f"{point.given}.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    ratio = best["cycles"] / published(point)["cycles"]
+    return f"{point!s:24} {best['cycles']:20,.0f} {ratio:8.4f} {best['bound_cycles']:20,.0f}"
 
 
 if __name__ == "__main__":
