@@ -5,10 +5,10 @@ search for one Einsum. In a group, loops are shared over ranks along which every
 few loops that divide the ranks, below those over ranks of every tensor); each tensor from or to the outside is in the
 buffer below any of them, or is not; what passes between the Einsums stays in the buffer, or in the registers of a unit
 on which all its users run; each Einsum runs on any unit that can execute it, with any spatial loops, and up to two
-tensors in the registers (`interior`); the slot is `sequential` or `pipelined`. `partition` joins groups, `solve`
-searches one, `slot` solves a candidate, `trees` writes it down.
+tensors in the registers (`interior`); the slot is `sequential` or `pipelined`. `cascade` gives the best trees with what
+is proven, `partition` joins groups, `solve` searches one, `slot` solves a candidate, `trees` writes it down.
 """
 
-from einloom.mapper.fusion.partition import map_cascade
+from einloom.mapper.fusion.cascade import map_cascade
 
 __all__ = ["map_cascade"]

@@ -9,27 +9,22 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from einloom.arch.tree import Architecture
 from einloom.mapper.found import Objective, key_of
 from einloom.mapper.fronts import nondominated
 from einloom.mapper.fusion.costs import Costs, TimeIsUp
 from einloom.mapper.fusion.group import Group, part_of
-from einloom.mapper.fusion.machine import Machine, machine_of
+from einloom.mapper.fusion.machine import Machine
 from einloom.mapper.fusion.slot import SLACK
 from einloom.mapper.fusion.solve import Search
 from einloom.mapper.fusion.trees import tree_of
-from einloom.mapper.tree_result import TreeResult
-from einloom.mappings.nodes import Bind, Child, Hold, Nodes, walk
-from einloom.mappings.nodes import Group as ScheduleNode
+from einloom.mappings.nodes import Hold, Nodes
 from einloom.mappings.text import parse_node
-from einloom.model.fused import evaluate_tree
 from einloom.model.result import EinsumResult
 from einloom.workloads.cascade import Cascade
-from einloom.workloads.dataflow import Dataflow, dataflow
+from einloom.workloads.dataflow import Dataflow
 
-SPACE = "groups of consecutive Einsums, shared loops that divide their ranks (see docs: the mapper of cascades)"
 ADDITIVE = ("energy", "latency")
 LITTLE = 0.1
 """Seconds that a group is looked at when its turn comes, at least."""
@@ -56,18 +51,18 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class _Floor:
+class Floor:
     """What the first Einsums cannot go below, however they are cut: the objective where it adds up, energy, cycles."""
 
     value: float
     energy_pj: float
     cycles: float
 
-    def plus(self, other: _Floor) -> _Floor:
-        return _Floor(self.value + other.value, self.energy_pj + other.energy_pj, self.cycles + other.cycles)
+    def plus(self, other: Floor) -> Floor:
+        return Floor(self.value + other.value, self.energy_pj + other.energy_pj, self.cycles + other.cycles)
 
     @classmethod
-    def least(cls, floors: Sequence[_Floor]) -> _Floor:
+    def least(cls, floors: Sequence[Floor]) -> Floor:
         """Of several ways to cut."""
         inf = float("inf")
         return cls(
@@ -78,19 +73,19 @@ class _Floor:
 
 
 @dataclass(frozen=True)
-class _Sum:
+class Sum:
     """Pieces that cover the first Einsums."""
 
     energy_pj: float
     cycles: float
     pieces: tuple[Piece, ...]
 
-    def plus(self, piece: Piece) -> _Sum:
-        return _Sum(self.energy_pj + piece.energy_pj, self.cycles + piece.cycles, (*self.pieces, piece))
+    def plus(self, piece: Piece) -> Sum:
+        return Sum(self.energy_pj + piece.energy_pj, self.cycles + piece.cycles, (*self.pieces, piece))
 
 
 @dataclass(eq=False)
-class _Run:
+class Run:
     """Consecutive Einsums, from ``start`` to the one before ``end``.
 
     Attributes:
@@ -102,7 +97,7 @@ class _Run:
 
     start: int
     end: int
-    floor: _Floor
+    floor: Floor
     pieces: list[Piece]
     costs: Costs | None = None
     search: Search | None = None
@@ -113,21 +108,21 @@ class _Run:
 
 
 @dataclass(eq=False)
-class _Partition:
+class Partition:
     cascade: Cascade
     flow: Dataflow
     machine: Machine
     objective: Objective
     alone: Mapping[str, tuple[EinsumResult, ...]]
     deadline: float | None
-    runs: list[_Run] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         einsums = list(self.flow.einsums.values())
         recurrent = self._recurrent()
         for place, einsum in enumerate(einsums):
             if einsum.name not in recurrent and (pieces := self._alone(self.alone.get(einsum.name, ()))):
-                self.runs.append(_Run(place, place + 1, self._floor(pieces), pieces))
+                self.runs.append(Run(place, place + 1, self._floor(pieces), pieces))
         parts = [part_of(self.flow, einsum) for einsum in einsums]
         for start, end in itertools.combinations(range(len(parts) + 1), 2):
             chosen = tuple(part for part in parts[start:end] if part is not None)
@@ -135,8 +130,8 @@ class _Partition:
                 rules = {part.name: self.machine.architecture.rules_for(part.einsum) for part in chosen}
                 costs = Costs(group, self.machine, rules)
                 energy, cycles = costs.compulsory()
-                floor = _Floor(key_of(self.objective, energy, cycles)[0], energy, cycles)
-                self.runs.append(_Run(start, end, floor, [], costs))
+                floor = Floor(key_of(self.objective, energy, cycles)[0], energy, cycles)
+                self.runs.append(Run(start, end, floor, [], costs))
         count = len(einsums)
         self._from = [[run for run in self.runs if run.start == place] for place in range(count + 1)]
         self._to = [[run for run in self.runs if run.end == place] for place in range(count + 1)]
@@ -147,7 +142,7 @@ class _Partition:
         return all(run.costs is None or (run.search is not None and run.search.complete) for run in self.runs)
 
     @property
-    def floor(self) -> _Floor:
+    def floor(self) -> Floor:
         """What nothing goes below."""
         return self._before()[-1]
 
@@ -163,7 +158,7 @@ class _Partition:
             else:
                 self._go(todo[0], self.deadline, needed=True)
 
-    def _round(self, until: float | None, first: Callable[[_Run], int]) -> None:
+    def _round(self, until: float | None, first: Callable[[Run], int]) -> None:
         """Every group that may be of use, once, with its share of the time; of those ``first`` the least bound."""
         done: set[int] = set()
         while todo := [run for run in self._of_use() if id(run) not in done]:
@@ -177,7 +172,7 @@ class _Partition:
             elif not self._begin(run, share):  # else its place among the others may be another one now
                 done.add(id(run))
 
-    def _begin(self, run: _Run, until: float | None) -> bool:
+    def _begin(self, run: Run, until: float | None) -> bool:
         """Bounds the candidates of a group, if there is time for it."""
         assert run.costs is not None
         try:
@@ -187,14 +182,14 @@ class _Partition:
         run.floor = self._floor_of(run.search)
         return True
 
-    def _go(self, run: _Run, until: float | None, needed: bool = False) -> None:
+    def _go(self, run: Run, until: float | None, needed: bool = False) -> None:
         assert run.search is not None
         run.search.go(self._limit(run), until, needed)
         run.floor = self._floor_of(run.search)
         costs, label = run.search.costs, "_".join(part.name for part in run.search.costs.group.parts)
         run.pieces = [Piece(s.energy_pj, s.cycles, tree_of(costs, s), label, True) for s in run.search.front]
 
-    def _of_use(self) -> list[_Run]:
+    def _of_use(self) -> list[Run]:
         """Groups that may be part of something better, the most promising first."""
         before, after, value = self._before(), self._after(), self._value()
         least = {id(run): before[run.start].value + run.floor.value + after[run.end].value for run in self.runs}
@@ -203,7 +198,7 @@ class _Partition:
             mine = [run for run in mine if least[id(run)] <= value * SLACK]
         return sorted(mine, key=lambda run: (least[id(run)], run.start - run.end))
 
-    def _limit(self, run: _Run) -> float:
+    def _limit(self, run: Run) -> float:
         """What a group must beat to be of use, in a quantity that adds up; infinite for the others."""
         value = self._value()
         if value == float("inf") or self.objective not in ADDITIVE:
@@ -216,25 +211,25 @@ class _Partition:
             return float("inf")
         return min((s.energy_pj if self.objective == "energy" else s.cycles for s in self.sums()), default=float("inf"))
 
-    def _before(self) -> list[_Floor]:
+    def _before(self) -> list[Floor]:
         """What the first Einsums do not go below, for each number of them."""
-        floors = [_Floor(0.0, 0.0, 0.0)]
+        floors = [Floor(0.0, 0.0, 0.0)]
         for end in range(1, len(self.flow.einsums) + 1):
-            floors.append(_Floor.least([floors[run.start].plus(run.floor) for run in self._to[end]]))
+            floors.append(Floor.least([floors[run.start].plus(run.floor) for run in self._to[end]]))
         return floors
 
-    def _after(self) -> list[_Floor]:
+    def _after(self) -> list[Floor]:
         """What the Einsums from each on do not go below."""
         count = len(self.flow.einsums)
-        floors = {count: _Floor(0.0, 0.0, 0.0)}
+        floors = {count: Floor(0.0, 0.0, 0.0)}
         for start in range(count - 1, -1, -1):
             mine = [floors[run.end].plus(run.floor) for run in self._from[start]]
-            floors[start] = _Floor.least(mine)
+            floors[start] = Floor.least(mine)
         return [floors[start] for start in range(count + 1)]
 
-    def sums(self) -> list[_Sum]:
+    def sums(self) -> list[Sum]:
         """The best ways that are known to run the whole cascade."""
-        best: list[list[_Sum]] = [[_Sum(0.0, 0.0, ())]]
+        best: list[list[Sum]] = [[Sum(0.0, 0.0, ())]]
         for end in range(1, len(self.flow.einsums) + 1):
             best.append(
                 self._best([
@@ -244,15 +239,15 @@ class _Partition:
             )  # fmt: skip
         return best[-1]
 
-    def _floor(self, pieces: Sequence[Piece]) -> _Floor:
+    def _floor(self, pieces: Sequence[Piece]) -> Floor:
         """What an Einsum by itself cannot go below."""
         values = [key_of(self.objective, piece.energy_pj, piece.cycles)[0] * (1 - piece.gap) for piece in pieces]
         known = [(1 - piece.gap, piece) for piece in pieces]
-        return _Floor(
+        return Floor(
             min(values), min(part * p.energy_pj for part, p in known), min(part * p.cycles for part, p in known)
         )
 
-    def _best(self, sums: list[_Sum]) -> list[_Sum]:
+    def _best(self, sums: list[Sum]) -> list[Sum]:
         if not sums:
             return []
         if self.objective in ("edp", "pareto"):
@@ -269,8 +264,8 @@ class _Partition:
         return pieces
 
     @staticmethod
-    def _floor_of(search: Search) -> _Floor:
-        return _Floor(search.bound, search.least_energy_pj, search.least_cycles)
+    def _floor_of(search: Search) -> Floor:
+        return Floor(search.bound, search.least_energy_pj, search.least_cycles)
 
     def _recurrent(self) -> frozenset[str]:
         """Einsums between which a state is carried: cut apart, its generations would all have to be kept."""
@@ -285,140 +280,3 @@ def _share(until: float, count: int) -> float:
     """When the first of so many has had its part of the time that is left, or a little."""
     now = time.monotonic()
     return now + max(LITTLE, (until - now) / count)
-
-
-@dataclass(frozen=True)
-class Fusion:
-    """What the search for fused trees found.
-
-    Attributes:
-        trees: The best, or those of the front; none where nothing is fused.
-        alone: The mappings of the Einsums one by one, with what is proven of them beside all trees.
-    """
-
-    trees: tuple[TreeResult, ...]
-    alone: Mapping[str, tuple[EinsumResult, ...]]
-
-
-def map_cascade(
-    cascade: Cascade, architecture: Architecture, objective: Objective, alone: Mapping[str, Sequence[EinsumResult]],
-    deadline_s: float | None = None, memory: str | None = None,
-) -> Fusion:  # fmt: skip
-    """The best fused trees of a cascade; none where the machine or the cascade allows no fusion.
-
-    Args:
-        alone: The best mapping of each Einsum by itself, or its front.
-        deadline_s: Past it groups are left with the best found so far, and the result with its gap.
-        memory: Whose occupancy is the third objective of a front.
-    """
-    single: Mapping[str, tuple[EinsumResult, ...]] = {name: tuple(results) for name, results in alone.items()}
-    machine = machine_of(architecture)
-    if isinstance(machine, str):
-        return Fusion((), single)
-    flow = dataflow(cascade)
-    deadline = None if deadline_s is None else time.monotonic() + deadline_s
-    partition = _Partition(cascade, flow, machine, objective, single, deadline)
-    partition.search()
-    every = partition.sums()
-    single = _beside_trees(partition, objective, every)
-    sums = [s for s in every if any(piece.fused for piece in s.pieces)]
-    results = [replace(_result(cascade, flow, machine, s), space=SPACE) for s in sums]
-    if not results:
-        return Fusion((), single)
-    if objective != "pareto":
-        best = min(results, key=lambda r: key_of(objective, r.energy_pj, float(r.cycles)))
-        value = key_of(objective, best.energy_pj, float(best.cycles))[0]
-        return Fusion((_proven(best, 1 - _bound(partition, objective, every) / value if value else 0.0),), single)
-    gap = _front_gap(partition, sums, results)
-    results = [_proven(result, gap) for result in results]
-    held = (lambda r: r.occupancy(memory)) if memory is not None else (lambda _: 0.0)
-    return Fusion(tuple(nondominated(results, lambda r: (float(r.cycles), r.energy_pj, held(r)))), single)
-
-
-def _beside_trees(
-    partition: _Partition, objective: Objective, sums: Sequence[_Sum]
-) -> Mapping[str, tuple[EinsumResult, ...]]:
-    """The Einsums one by one with the gap to the trees that were not looked at, or looked at without their ramps."""
-    alone = partition.alone
-    if not any(run.costs for run in partition.runs):
-        return alone
-    energy = sum(min(r.energy_pj for r in results) for results in alone.values())
-    cycles = sum(min(float(r.cycles) for r in results) for results in alone.values())
-    if objective in ADDITIVE:
-        gap = 1 - _bound(partition, objective, sums) / max(key_of(objective, energy, cycles)[0], 1e-300)
-    elif partition.complete:
-        gap = 0.0
-    else:
-        slowest = sum(max(float(r.cycles) for r in results) for results in alone.values())
-        gap = 1 - partition.floor.cycles / max(slowest, 1e-300)
-    if gap < 1e-9:
-        return {name: tuple(replace(r, space=_and(r.space)) for r in results) for name, results in alone.items()}
-    floor = partition.floor
-
-    def held(result: EinsumResult) -> EinsumResult:
-        known = result.search
-        if known is not None and objective not in ADDITIVE:  # what all cannot go below, shared out
-            known = replace(
-                known, least_energy_pj=result.energy_pj * floor.energy_pj / energy,
-                least_cycles=float(result.cycles) * floor.cycles / cycles,
-            )  # fmt: skip
-        return replace(result, proof="gap", gap=gap, space=_and(result.space), search=known)
-
-    return {name: tuple(map(held, results)) for name, results in alone.items()}
-
-
-def _and(space: str | None) -> str:
-    return SPACE if space is None else f"{space}; {SPACE}"
-
-
-def _bound(partition: _Partition, objective: Objective, sums: Sequence[_Sum]) -> float:
-    """What nothing goes below in the objective: energies and cycles of sums leave out ramps and drains."""
-    floor = partition.floor
-    if objective != "edp":
-        return floor.value
-    exact = partition.complete and not any(piece.gap for s in sums for piece in s.pieces)
-    return min(s.energy_pj * s.cycles for s in sums) if exact else floor.energy_pj * floor.cycles
-
-
-def _front_gap(partition: _Partition, sums: Sequence[_Sum], results: Sequence[TreeResult]) -> float:
-    """By how much, of its cycles, a point of the front may be off: of the point of which least is known."""
-    if not partition.complete or any(piece.gap for s in sums for piece in s.pieces):
-        return max(1 - partition.floor.cycles / float(result.cycles) for result in results)
-    return max(1 - s.cycles / float(result.cycles) for s, result in zip(sums, results, strict=True))
-
-
-def _proven(result: TreeResult, gap: float) -> TreeResult:
-    exact = gap < 1e-9
-    return replace(result, proof="optimal" if exact else "gap", gap=0.0 if exact else gap)
-
-
-def _result(cascade: Cascade, flow: Dataflow, machine: Machine, found: _Sum) -> TreeResult:
-    tensors = _outermost(flow, found, machine)
-    head = Hold(machine.outer.name, tensors)
-    if len(found.pieces) == 1:
-        nodes: Nodes = (head, *found.pieces[0].nodes)
-    else:
-        children = tuple(Child(piece.label, piece.nodes) for piece in found.pieces)
-        nodes = (head, ScheduleNode("sequential", children))
-    return TreeResult(nodes, evaluate_tree(cascade, machine.architecture, nodes))
-
-
-def _outermost(flow: Dataflow, found: _Sum, machine: Machine) -> tuple[str, ...]:
-    """Tensors that pass through the outermost memory: all that no group keeps to itself."""
-    inside: set[str] = set()
-    for piece in found.pieces:
-        names = {node.label for node in _leaves(piece)}
-        if piece.fused:
-            for tensor in {einsum.output.tensor for name, einsum in flow.einsums.items() if name in names}:
-                output = any(flow.einsums[name].output.workload_output for name in flow.producers(tensor))
-                if not output and set(flow.consumers(tensor)) <= names:
-                    inside.add(tensor)
-    every = dict.fromkeys(access.tensor for einsum in flow.einsums.values() for access in einsum.accesses)
-    return tuple(tensor for tensor in every if tensor not in inside)
-
-
-def _leaves(piece: Piece) -> list[Child]:
-    if not piece.fused:
-        return [Child(piece.label, piece.nodes)]
-    groups = [node for node in walk(piece.nodes) if isinstance(node, ScheduleNode)]
-    return [child for group in groups for child in group.children if isinstance(child.nodes[-1], Bind)]
