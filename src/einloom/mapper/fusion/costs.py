@@ -27,7 +27,7 @@ from einloom.model.structure import applies
 
 Floats = npt.NDArray[np.float64]
 ENERGY, BUSY, LOADS = 0, 1, 2
-BLOCK = 16_384
+BLOCK = 65_536
 """Rows (candidates x options) that are costed at once."""
 
 
