@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from einloom.arch.tree import Amount, Architecture, AxisRule, Branches, Compute, Fanout, Memory
 from einloom.errors import MappingError
 from einloom.mapper import Mapper
+from einloom.mapper.found import split_objective
 from einloom.mapper.fusion import map_cascade
 from einloom.mapper.tree_result import TreeResult
 from einloom.mappings.nodes import Bind, Child, Group, Hold, Loop, Node, Nodes, Spatial
@@ -44,7 +45,7 @@ from einloom.workloads.sized import SizedEinsum
 Shared = tuple[tuple[str, int], ...]
 NEAR = 1 + 1e-9
 WORD = 16
-OBJECTIVES = ("energy", "latency", "edp", "pareto")
+OBJECTIVES = ("energy", "latency", "edp", "pareto", "pareto:B")
 
 
 # -- the space
@@ -504,6 +505,7 @@ class Point:
     energy: float
     cycles: float
     nodes: Nodes = ()
+    bits: float = 0.0
 
     def key(self, objective: str) -> tuple[float, float]:
         return {
@@ -513,10 +515,12 @@ class Point:
         }[objective]
 
 
-def front_of(points: Sequence[Point]) -> list[Point]:
-    kept: list[Point] = []
-    for point in sorted(points, key=lambda p: (round(p.cycles, 9), p.energy)):
-        if not kept or point.energy < kept[-1].energy * (1 - 1e-9):
+def front_of(points: Sequence[Point], bits: bool) -> list[tuple[float, ...]]:
+    """Cycles, energy and perhaps bits of the buffer that no point matches or beats in all."""
+    kept: list[tuple[float, ...]] = []
+    told = {(round(p.cycles, 9), float(f"{p.energy:.9g}"), p.bits if bits else 0.0) for p in points}
+    for point in sorted(told):
+        if not any(all(a <= b for a, b in zip(other, point, strict=True)) for other in kept):
             kept.append(point)
     return kept
 
@@ -524,7 +528,7 @@ def front_of(points: Sequence[Point]) -> list[Point]:
 def sums(alone: Mapping[str, Sequence[EinsumResult]]) -> list[Point]:
     """Einsum by Einsum."""
     return [
-        Point(sum(r.energy_pj for r in rs), float(sum(r.cycles for r in rs)))
+        Point(sum(r.energy_pj for r in rs), float(sum(r.cycles for r in rs)), bits=max(r.occupancy("B") for r in rs))
         for rs in itertools.product(*alone.values())
     ]
 
@@ -544,7 +548,7 @@ def judged(case: Case, alone: Mapping[str, Mapping[str, Any]], objectives: Seque
                 costs[nodes] = None
                 try:
                     result = TreeResult(nodes, evaluate_tree(case.cascade, case.machine, nodes))
-                    costs[nodes] = Point(result.energy_pj, float(result.cycles), nodes)
+                    costs[nodes] = Point(result.energy_pj, float(result.cycles), nodes, result.occupancy("B"))
                 except MappingError:
                     pass
             point = costs[nodes]
@@ -552,16 +556,17 @@ def judged(case: Case, alone: Mapping[str, Mapping[str, Any]], objectives: Seque
                 points.append(point)
         given = alone[objective]
         try:
-            found = map_cascade(case.cascade, case.machine, objective, given).trees
+            base, memory = split_objective(objective)
+            found = map_cascade(case.cascade, case.machine, base, given, memory=memory).trees
         except MappingError as error:
             verdict.wrong.append(f"{objective}: raises {error}")
             continue
         verdict.fused += bool(found)
         verdict.gaps += any(f.proof != "optimal" for f in found)
-        mine = [Point(f.energy_pj, float(f.cycles), f.nodes) for f in found]
+        mine = [Point(f.energy_pj, float(f.cycles), f.nodes, f.occupancy("B")) for f in found]
         for tree in found:
             verdict.wrong += [f"{objective}: {text}" for text in walked(case, tree)]
-        compare = _front if objective == "pareto" else _best
+        compare = _front if base == "pareto" else _best
         compare(verdict, objective, [*mine, *sums(alone[objective])], points, found)
     verdict.trees, verdict.legal = len(costs), sum(p is not None for p in costs.values())
     return verdict
@@ -590,14 +595,12 @@ def _best(
 def _front(
     verdict: Verdict, objective: str, mine: list[Point], points: list[Point], found: Sequence[TreeResult]
 ) -> None:
-    def told(front: list[Point]) -> list[tuple[float, float]]:
-        return [(round(p.cycles, 9), round(p.energy, 6)) for p in front]
-
-    got, best = told(front_of(mine)), told(front_of(points))
+    bits = objective == "pareto:B"
+    got, best = front_of(mine, bits), front_of(points, bits)
     if got == best:
         return
     text = f"{objective}: {got}, trees {best}"
-    beyond = [point for point in got if not any(c <= point[0] and e <= point[1] * NEAR for c, e in best)]
+    beyond = [p for p in got if not any(q[0] <= p[0] and q[1] <= p[1] * NEAR and q[2] <= p[2] for q in best)]
     if beyond or all(f.proof == "optimal" for f in found):
         verdict.wrong.append(text)
     else:

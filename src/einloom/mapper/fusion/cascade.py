@@ -44,7 +44,8 @@ def map_cascade(
     Args:
         alone: The best mapping of each Einsum by itself, or its front.
         deadline_s: Past it groups are left with the best found so far, and the result with its gap.
-        memory: Whose occupancy is the third objective of a front.
+        memory: Whose occupancy is the third objective of a front: of the buffer the front is searched for; of another
+            memory the fused points are those of the front over latency and energy.
     """
     single: Mapping[str, tuple[EinsumResult, ...]] = {name: tuple(results) for name, results in alone.items()}
     machine = machine_of(architecture)
@@ -52,7 +53,7 @@ def map_cascade(
         return Fusion((), single)
     flow = dataflow(cascade)
     deadline = None if deadline_s is None else time.monotonic() + deadline_s
-    partition = Partition(cascade, flow, machine, objective, single, deadline)
+    partition = Partition(cascade, flow, machine, objective, single, deadline, memory)
     partition.search()
     every = partition.sums()
     single = _beside_trees(partition, objective, every)

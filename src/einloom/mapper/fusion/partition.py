@@ -36,6 +36,7 @@ class Piece:
 
     Attributes:
         energy_pj, cycles: What it costs.
+        bits: Of the memory whose occupancy is asked for.
         nodes: Its list in the tree.
         label: The Einsum, or a name for the group.
         fused: Whether it is a group.
@@ -44,6 +45,7 @@ class Piece:
 
     energy_pj: float
     cycles: float
+    bits: float
     nodes: Nodes
     label: str
     fused: bool
@@ -78,10 +80,12 @@ class Sum:
 
     energy_pj: float
     cycles: float
+    bits: float
     pieces: tuple[Piece, ...]
 
     def plus(self, piece: Piece) -> Sum:
-        return Sum(self.energy_pj + piece.energy_pj, self.cycles + piece.cycles, (*self.pieces, piece))
+        energy, cycles = self.energy_pj + piece.energy_pj, self.cycles + piece.cycles
+        return Sum(energy, cycles, max(self.bits, piece.bits), (*self.pieces, piece))
 
 
 @dataclass(eq=False)
@@ -115,6 +119,7 @@ class Partition:
     objective: Objective
     alone: Mapping[str, tuple[EinsumResult, ...]]
     deadline: float | None
+    memory: str | None = None
     runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -172,11 +177,17 @@ class Partition:
             elif not self._begin(run, share):  # else its place among the others may be another one now
                 done.add(id(run))
 
+    @property
+    def _held(self) -> bool:
+        """Whether what the buffer holds is a third objective."""
+        return self.memory == self.machine.buffer.name
+
     def _begin(self, run: Run, until: float | None) -> bool:
         """Bounds the candidates of a group, if there is time for it."""
         assert run.costs is not None
         try:
-            run.search = Search(run.costs, "pareto" if self.objective == "edp" else self.objective, until)
+            objective: Objective = "pareto" if self.objective == "edp" else self.objective
+            run.search = Search(run.costs, objective, until, self._held)
         except TimeIsUp:
             return False
         run.floor = self._floor_of(run.search)
@@ -187,7 +198,10 @@ class Partition:
         run.search.go(self._limit(run), until, needed)
         run.floor = self._floor_of(run.search)
         costs, label = run.search.costs, "_".join(part.name for part in run.search.costs.group.parts)
-        run.pieces = [Piece(s.energy_pj, s.cycles, tree_of(costs, s), label, True) for s in run.search.front]
+        run.pieces = [
+            Piece(s.energy_pj, s.cycles, s.occupancy if self._held else 0.0, tree_of(costs, s), label, True)
+            for s in run.search.front
+        ]
 
     def _of_use(self) -> list[Run]:
         """Groups that may be part of something better, the most promising first."""
@@ -229,7 +243,7 @@ class Partition:
 
     def sums(self) -> list[Sum]:
         """The best ways that are known to run the whole cascade."""
-        best: list[list[Sum]] = [[Sum(0.0, 0.0, ())]]
+        best: list[list[Sum]] = [[Sum(0.0, 0.0, 0.0, ())]]
         for end in range(1, len(self.flow.einsums) + 1):
             best.append(
                 self._best([
@@ -251,7 +265,7 @@ class Partition:
         if not sums:
             return []
         if self.objective in ("edp", "pareto"):
-            return nondominated(sums, lambda s: (s.cycles, s.energy_pj, 0.0))
+            return nondominated(sums, lambda s: (s.cycles, s.energy_pj, s.bits))
         return [min(sums, key=lambda s: key_of(self.objective, s.energy_pj, s.cycles))]
 
     def _alone(self, results: Sequence[EinsumResult]) -> list[Piece]:
@@ -260,7 +274,8 @@ class Partition:
             nodes = tuple(parse_node(line) for line in result.mapping)
             outer = self.machine.outer.name
             kept = tuple(node for node in nodes if not (isinstance(node, Hold) and node.memory == outer))
-            pieces.append(Piece(result.energy_pj, float(result.cycles), kept, result.name, False, result.gap))
+            bits = 0.0 if self.memory is None else result.occupancy(self.memory)
+            pieces.append(Piece(result.energy_pj, float(result.cycles), bits, kept, result.name, False, result.gap))
         return pieces
 
     @staticmethod

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,11 @@ class _Entry:
     def cycles(self) -> float:
         return float(self.bounded.cycles[self.candidate])
 
+    @property
+    def bits(self) -> float:
+        """Of the buffer, at least."""
+        return float(self.bounded.told.inside[self.candidate])
+
 
 @dataclass(frozen=True, eq=False)
 class _Queue:
@@ -113,6 +119,7 @@ class Search:
 
     Attributes:
         until: Of `time.monotonic`: when to give up bounding the candidates.
+        bits: Whether the occupancy of the buffer is a third objective of a front.
         front: The best, or the front.
         finished: Whether `go` has nothing more to do.
         complete: Whether nothing was left out so far.
@@ -126,6 +133,7 @@ class Search:
     costs: Costs
     objective: Objective
     until: float | None = None
+    bits: bool = False
     front: list[Solution] = field(default_factory=list)
     finished: bool = False
     candidates: int = 0
@@ -196,7 +204,7 @@ class Search:
             self._scouted += 1
             if entry.value > self._limit:
                 self._scouted = len(self._queue)
-            elif not self._beaten(entry.energy, entry.cycles):
+            elif not self._beaten(entry.energy, entry.cycles, entry.bits):
                 for solution in self._solutions(entry, briefly=True):
                     self._keep(solution)
 
@@ -210,7 +218,7 @@ class Search:
             if self._late():
                 self.finished = self._until is None
                 return
-            if not self._beaten(entry.energy, entry.cycles):
+            if not self._beaten(entry.energy, entry.cycles, entry.bits):
                 self.solved += 1
                 for solution in self._solutions(entry):
                     self._keep(solution)
@@ -226,7 +234,9 @@ class Search:
     def _value(self, energy: Floats, cycles: Floats) -> Floats:
         return {"energy": energy, "latency": cycles, "edp": energy * cycles, "pareto": cycles}[self.objective]
 
-    def _beaten(self, energy: Floats | float, cycles: Floats | float) -> npt.NDArray[np.bool_]:
+    def _beaten(
+        self, energy: Floats | float, cycles: Floats | float, bits: float = 0.0
+    ) -> npt.NDArray[np.bool_]:  # fmt: skip
         """Whether nothing within some bounds is better than what is found; or the time is over."""
         energies, times = np.broadcast_arrays(energy, cycles)
         if self._late():
@@ -234,6 +244,8 @@ class Search:
         beaten = np.zeros(energies.shape, dtype=bool)
         if self.objective == "pareto":
             for known in self.front:
+                if self.bits and known.occupancy > bits:
+                    continue
                 beaten |= (known.energy_pj <= energies * SLACK) & (known.cycles <= times * SLACK)
             return beaten
         values, others = (energies, times) if self.objective == "energy" else (times, energies)
@@ -255,10 +267,16 @@ class Search:
             if not front or solution.key(self.objective) < front[0].key(self.objective):
                 self.front = [solution]
             return
-        if any(s.energy_pj <= solution.energy_pj and s.cycles <= solution.cycles for s in front):
+        if any(self._dominates(s, solution) for s in front):
             return
-        kept = [s for s in front if not (solution.energy_pj <= s.energy_pj and solution.cycles <= s.cycles)]
+        kept = [s for s in front if not self._dominates(solution, s)]
         self.front = sorted([*kept, solution], key=lambda s: s.cycles)
+
+    def _dominates(self, one: Solution, other: Solution) -> bool:
+        """Whether a solution is no worse than another in everything that a front is over."""
+        if self.bits and one.occupancy > other.occupancy:
+            return False
+        return one.energy_pj <= other.energy_pj and one.cycles <= other.cycles
 
     # -- bounds
 
@@ -388,15 +406,17 @@ class Search:
         every = bounded.told.nests
         nests = Nests(every.group, every.loops, every.bounds[candidate : candidate + 1])
         crossing = {t: [place.of(candidate) for place in places] for t, places in bounded.told.crossing.items()}
-        for bypassing in self._closed(bounded, candidate) if bounded.open else (bounded.bypassing,):
-            slot = Slot(self.costs, nests, bypassing, crossing, self.objective, self._beaten)
+        for bypassing in self._closed(entry) if bounded.open else (bounded.bypassing,):
+            beaten = partial(self._beaten, bits=entry.bits)
+            slot = Slot(self.costs, nests, bypassing, crossing, self.objective, beaten)
             yield from slot.glance() if briefly else slot.solutions()
             self._effort += slot.effort
             if not slot.exact:
                 self._lost = min(self._lost, self._value(*map(np.asarray, slot.lost)).item())
 
-    def _closed(self, bounded: _Bounded, candidate: int) -> Iterator[frozenset[str]]:
+    def _closed(self, entry: _Entry) -> Iterator[frozenset[str]]:
         """Every choice of open tensors that bypass the buffer, the most promising first, while it may be the best."""
+        bounded, candidate = entry.bounded, entry.candidate
         told, entries = bounded.told, []
         one = slice(candidate, candidate + 1)
         for out in _subsets(bounded.open):
@@ -412,7 +432,7 @@ class Search:
             energy, cycles = self._both(vector, told.quick[one])
             entries.append((float(energy[0]), float(cycles[0]), bypassing))
         for energy_pj, cycle, bypassing in sorted(entries, key=lambda e: key_of(self.objective, e[0], e[1])):
-            if not self._beaten(energy_pj, cycle):
+            if not self._beaten(energy_pj, cycle, entry.bits):
                 yield bypassing
 
     @property
