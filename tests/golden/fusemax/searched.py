@@ -59,10 +59,10 @@ class Point(NamedTuple):
 
 
 def points() -> Iterator[Point]:
-    """FuseMax and FLAT at all 24 points; with ports of the buffer for two models."""
+    """FuseMax and FLAT at all 24 points; with ports of the buffer for BERT."""
     for given in GIVEN:
         for model in MODELS:
-            if given != "fusemax_ports" or model in ("BERT", "XLM"):
+            if given != "fusemax_ports" or model == "BERT":
                 yield from (Point(given, model, length) for length in LENGTHS.values())
 
 
