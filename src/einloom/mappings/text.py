@@ -7,6 +7,7 @@ and a Python literal are read by the same code. Errors carry the path inside tha
 from __future__ import annotations
 
 import math
+import difflib
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -141,6 +142,12 @@ def parse_nodes(data: Any, problems: list[Problem], path: Path = ()) -> Nodes:
 
 def _not_a_line(item: Any, path: Path) -> Problem:
     hint = LINES + "; or a schedule: " + ", ".join(SCHEDULES)
+    if isinstance(item, dict) and len(item) == 1 and isinstance(next(iter(item.values())), list):
+        known = f"schedules: {', '.join(SCHEDULES)}"
+        close = difflib.get_close_matches(str(next(iter(item))), SCHEDULES, n=1)
+        return Problem(
+            f"'{next(iter(item))}' is not a schedule", f"did you mean '{close[0]}'? {known}" if close else known, path
+        )
     if isinstance(item, dict | list):
         kind = "mapping" if isinstance(item, dict) else "list"
         return Problem(f"YAML read this line as a {kind}, not as text", f"put the line in quotes; {hint}", path)

@@ -346,14 +346,6 @@ def test_the_honest_variant_fits_its_registers(honest):
     assert held["GLB"].used <= 16 * 2**23
 
 
-def test_a_wire_for_the_numerator_saves_a_fifth():
-    """Locked. F rows of SLNV less to read: 331 - 64 a tile."""
-    wired = el.load("designs/fusemax/binding_honest.yaml", set={"mapping.9": "forward SLNV"}).map()
-    tiles, columns = 64 * 12 * 16 * 16, 64 * 12 * 16
-    assert wired.cycles == pytest.approx((331 - 64) * tiles + 65 * columns, rel=1e-4)
-    assert wired.bound_by == "GLB"
-
-
 # --- the files as they stand ------------------------------------------------------------------------------------------
 
 

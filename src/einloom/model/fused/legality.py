@@ -307,6 +307,32 @@ def _forwards(residence: Residence) -> Iterator[Problem]:
             if node not in producer.nodes:
                 hint = f"move it up, so that {producer.name} stands below it too"
                 yield Problem(f"`{node.node}` does not reach {producer.name}, which makes {tensor}", hint, node.place)
+    for read in residence.program.flow.reads:
+        if read.tensor == tensor:
+            yield from _same_step(residence.program, read)
+
+
+def _same_step(program: Program, read: Read) -> Iterator[Problem]:
+    """A result register has one word: who takes it from there does so before the next one is made."""
+    producer, consumer = program.leaves[read.producer], program.leaves[read.consumer]
+    node = consumer.forwarded(read.tensor)
+    if node is None or node not in producer.nodes:
+        return
+    shared = common(producer.way, consumer.way)
+    output, access = producer.einsum.output, consumer.einsum.accesses[read.access]
+    for leaf, dims in ((producer, output.dims), (consumer, access.dims)):
+        ranks = {variable for dim in dims for variable, _ in dim}
+        for placed in placed_on(leaf.way[len(shared) :]):
+            if isinstance(placed.node, Loop) and placed.node.variable in ranks and bound(placed) > 1:
+                why = f"`{node.node}`: a result register has one word, and {leaf.name} has `{placed.node}` of its own"
+                hint = f"share the loops over {read.tensor} between {producer.name} and {consumer.name}"
+                yield Problem(why, f"{hint}, or hold it in a memory", placed.place)
+                return
+    same = producer.path[-1] == consumer.path[-1]
+    if read.distance or not comes_later(producer.way, consumer.way, same):
+        step = f"{consumer.name} does not read {read.tensor} in the step in which {producer.name} makes it"
+        why = f"`{node.node}`: {step}"
+        yield Problem(why, f"put {producer.name} before it in one `sequential`, or hold it in a memory", node.place)
 
 
 def _homeless(residence: Residence) -> Problem:

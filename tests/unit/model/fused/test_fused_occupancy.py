@@ -28,14 +28,12 @@ def test_overlapped_all_count_at_once(schedule):
     assert used(fused(LINE, PLAIN, *HOLDS, {schedule: NESTS})) == 3 * 4 * 16
 
 
-def test_no_copy_is_kept_for_who_reads_a_register():
+def test_a_copy_is_kept_for_who_reads_later():
     cascade = Cascade.parse(["S[m] = A[m] * 2", "T[m,n] = S[m] * B[n]", "Z[m] = sum{n}(T[m,n])"], {"M": 4, "N": 2})
     late = [{name: ["for m in 4", "MAC"]} for name in "ZTS"]  # each a slot behind the one that is listed after it
     shared = ["DRAM holds A, B, Z, S", "for n in 2", "GLB holds T"]
     read = fused(cascade, PLAIN, *shared, {"sequential": late})
     assert (used(read), read.streamed.copies) == (2 * 4 * 16, {"T": 2})
-    forwarded = fused(cascade, PLAIN, *shared, "forward T", {"sequential": late})
-    assert (used(forwarded), forwarded.streamed.copies) == (4 * 16, {})
 
 
 def test_double_buffers_take_twice_the_room():
