@@ -104,7 +104,7 @@ def evaluate(design: str, mapping: str | None, settings: Settings, as_json: bool
     help="What is minimized; pareto: the latency-energy front, with the occupancy of a memory where one is named.",
 )  # fmt: skip
 @click.option("--bounds", type=click.Choice(["clipped", "perfect"]), default="clipped", show_default=True)
-@click.option("--deadline", metavar="TIME", help="For each Einsum, and for trees, e.g. 10s; past it: the best, its gap.")
+@click.option("--deadline", metavar="TIME", help="For each Einsum and for trees, e.g. 10s; past it: the best, its gap.")
 @click.option("--fusion/--no-fusion", default=True, show_default=True, help="Look for fused trees of a cascade too.")
 @click.option("--no-cache", is_flag=True, help="Search for every Einsum, also where its best mapping is known.")
 @set_option

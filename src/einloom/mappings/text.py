@@ -6,8 +6,8 @@ and a Python literal are read by the same code. Errors carry the path inside tha
 
 from __future__ import annotations
 
-import math
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
