@@ -218,7 +218,7 @@ def _parameters(data: Any, problems: list[Problem]) -> dict[str, Fraction]:
     for name, value in data.items():
         number = _number(value)
         if number is None:
-            hint = "parameters are numbers, or quotients such as 127/128"
+            hint = "parameters are numbers, or quotients such as 127/128; `auto` stands in a loop: `for m in auto`"
             problems.append(Problem(f"'{value}' is not a number", hint, ("parameters", name)))
         elif not re.fullmatch(_NAME, name):
             problems.append(Problem(f"'{name}' is not a name", "letters, digits and _", ("parameters", name)))

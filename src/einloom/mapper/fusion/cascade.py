@@ -56,23 +56,23 @@ def map_cascade(
     partition = Partition(cascade, flow, machine, objective, single, deadline, memory)
     partition.search()
     every = partition.sums()
-    single = _beside_trees(partition, objective, every)
     sums = [s for s in every if any(piece.fused for piece in s.pieces)]
     results = [replace(_result(cascade, flow, machine, s), space=SPACE) for s in sums]
+    single = _beside_trees(partition, objective, every, _front_gap(partition, sums, results, _slowest(single)))
     if not results:
         return Fusion((), single)
     if objective != "pareto":
         best = min(results, key=lambda r: key_of(objective, r.energy_pj, float(r.cycles)))
         value = key_of(objective, best.energy_pj, float(best.cycles))[0]
         return Fusion((_proven(best, 1 - _bound(partition, objective, every) / value if value else 0.0),), single)
-    gap = _front_gap(partition, sums, results)
+    gap = _front_gap(partition, sums, results, max(float(result.cycles) for result in results))
     results = [_proven(result, gap) for result in results]
     held = (lambda r: r.occupancy(memory)) if memory is not None else (lambda _: 0.0)
     return Fusion(tuple(nondominated(results, lambda r: (float(r.cycles), r.energy_pj, held(r)))), single)
 
 
 def _beside_trees(
-    partition: Partition, objective: Objective, sums: Sequence[Sum]
+    partition: Partition, objective: Objective, sums: Sequence[Sum], front_gap: float
 ) -> Mapping[str, tuple[EinsumResult, ...]]:
     """The Einsums one by one with the gap to the trees that were not looked at, or looked at without their ramps."""
     alone = partition.alone
@@ -80,13 +80,13 @@ def _beside_trees(
         return alone
     energy = sum(min(r.energy_pj for r in results) for results in alone.values())
     cycles = sum(min(float(r.cycles) for r in results) for results in alone.values())
+    gap = front_gap
     if objective in ADDITIVE:
         gap = 1 - _bound(partition, objective, sums) / max(key_of(objective, energy, cycles)[0], 1e-300)
-    elif partition.complete:
-        gap = 0.0
-    else:
-        slowest = sum(max(float(r.cycles) for r in results) for results in alone.values())
-        gap = 1 - partition.floor.cycles / max(slowest, 1e-300)
+    elif objective == "edp":
+        most = sum(max(r.energy_pj for r in results) for results in alone.values()) * _slowest(alone)
+        apart = (s.energy_pj * s.cycles for s in sums if not any(piece.fused for piece in s.pieces))
+        gap = 1 - _bound(partition, objective, sums) / max(min(apart, default=most), 1e-300)
     if gap < 1e-9:
         return {name: tuple(replace(r, space=_and(r.space)) for r in results) for name, results in alone.items()}
     floor = partition.floor
@@ -116,11 +116,22 @@ def _bound(partition: Partition, objective: Objective, sums: Sequence[Sum]) -> f
     return min(s.energy_pj * s.cycles for s in sums) if exact else floor.energy_pj * floor.cycles
 
 
-def _front_gap(partition: Partition, sums: Sequence[Sum], results: Sequence[TreeResult]) -> float:
-    """By how much, of its cycles, a point of the front may be off: of the point of which least is known."""
+def _front_gap(partition: Partition, sums: Sequence[Sum], results: Sequence[TreeResult], slowest: float) -> float:
+    """By how much, of its cycles, a point of the front may be off: of the point of which least is known.
+
+    Args:
+        sums, results: What is fused.
+        slowest: Cycles of the slowest point that is asked about.
+    """
     if not partition.complete or any(piece.gap for s in sums for piece in s.pieces):
-        return max(1 - partition.floor.cycles / float(result.cycles) for result in results)
-    return max(1 - s.cycles / float(result.cycles) for s, result in zip(sums, results, strict=True))
+        return 1 - partition.floor.cycles / max(slowest, 1e-300)
+    ramps = (1 - s.cycles / float(result.cycles) for s, result in zip(sums, results, strict=True))
+    return max(ramps, default=0.0)
+
+
+def _slowest(alone: Mapping[str, Sequence[EinsumResult]]) -> float:
+    """Cycles of the Einsums one by one, each at the slow end of its front."""
+    return sum(max(float(result.cycles) for result in results) for results in alone.values())
 
 
 def _proven(result: TreeResult, gap: float) -> TreeResult:

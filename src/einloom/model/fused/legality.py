@@ -96,7 +96,7 @@ def _nest(program: Program, leaf: Leaf) -> Iterator[Problem]:
         *legality.uncovered_ranks(leaf.einsum, every, covered=True),
         *legality.spatial_loops(leaf.einsum, leaf.path, every, rules),
         *_below_children(leaf, every),
-        *legality.operators(leaf.einsum, leaf.path),
+        *(replace(problem, path=(len(nodes),)) for problem in legality.operators(leaf.einsum, leaf.path)),
         *_allowed(leaf, on_way, program),
     )
     for problem in found:
