@@ -71,6 +71,9 @@ class _Checker:
                     ("split", rank),
                 )
                 continue
+            if not split:
+                self.add(f"{rank} splits into nothing", f"list sub-ranks: `[{rank}1, {rank}0: 32]`", ("split", rank))
+                continue
             for sub, size in self._split_sizes(rank, split, unsized):
                 if sub in extents:
                     self.add(
