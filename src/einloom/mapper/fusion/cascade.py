@@ -64,7 +64,7 @@ def map_cascade(
     if objective != "pareto":
         best = min(results, key=lambda r: key_of(objective, r.energy_pj, float(r.cycles)))
         value = key_of(objective, best.energy_pj, float(best.cycles))[0]
-        return Fusion((_proven(best, 1 - _bound(partition, objective, every) / value if value else 0.0),), single)
+        return Fusion((_proven(best, _gap(_bound(partition, objective, every), value)),), single)
     gap = _front_gap(partition, sums, results, max(float(result.cycles) for result in results))
     results = [_proven(result, gap) for result in results]
     held = (lambda r: r.occupancy(memory)) if memory is not None else (lambda _: 0.0)
@@ -82,11 +82,11 @@ def _beside_trees(
     cycles = sum(min(float(r.cycles) for r in results) for results in alone.values())
     gap = front_gap
     if objective in ADDITIVE:
-        gap = 1 - _bound(partition, objective, sums) / max(key_of(objective, energy, cycles)[0], 1e-300)
+        gap = _gap(_bound(partition, objective, sums), key_of(objective, energy, cycles)[0])
     elif objective == "edp":
         most = sum(max(r.energy_pj for r in results) for results in alone.values()) * _slowest(alone)
         apart = (s.energy_pj * s.cycles for s in sums if not any(piece.fused for piece in s.pieces))
-        gap = 1 - _bound(partition, objective, sums) / max(min(apart, default=most), 1e-300)
+        gap = _gap(_bound(partition, objective, sums), min(apart, default=most))
     if gap < 1e-9:
         return {name: tuple(replace(r, space=_and(r.space)) for r in results) for name, results in alone.items()}
     floor = partition.floor
@@ -95,8 +95,8 @@ def _beside_trees(
         known = result.search
         if known is not None and objective not in ADDITIVE:  # what all cannot go below, shared out
             known = replace(
-                known, least_energy_pj=result.energy_pj * floor.energy_pj / energy,
-                least_cycles=float(result.cycles) * floor.cycles / cycles,
+                known, least_energy_pj=result.energy_pj * floor.energy_pj / energy if energy else 0.0,
+                least_cycles=float(result.cycles) * floor.cycles / cycles if cycles else 0.0,
             )  # fmt: skip
         return replace(result, proof="gap", gap=gap, space=_and(result.space), search=known)
 
@@ -124,9 +124,13 @@ def _front_gap(partition: Partition, sums: Sequence[Sum], results: Sequence[Tree
         slowest: Cycles of the slowest point that is asked about.
     """
     if not partition.complete or any(piece.gap for s in sums for piece in s.pieces):
-        return 1 - partition.floor.cycles / max(slowest, 1e-300)
-    ramps = (1 - s.cycles / float(result.cycles) for s, result in zip(sums, results, strict=True))
-    return max(ramps, default=0.0)
+        return _gap(partition.floor.cycles, slowest)
+    return max((_gap(s.cycles, float(r.cycles)) for s, r in zip(sums, results, strict=True)), default=0.0)
+
+
+def _gap(bound: float, value: float) -> float:
+    """How far a value may be above the best, as a part of it; nothing goes below 0."""
+    return 1 - bound / value if value else 0.0
 
 
 def _slowest(alone: Mapping[str, Sequence[EinsumResult]]) -> float:

@@ -143,8 +143,12 @@ class Partition:
 
     @property
     def complete(self) -> bool:
-        """Whether every group has been searched to its end."""
-        return all(run.costs is None or (run.search is not None and run.search.complete) for run in self.runs)
+        """Whether every group that a way to run the whole cascade can have has been searched to its end."""
+        before, after = self._before(), self._after()
+        return all(
+            run.costs is None or (run.search is not None and run.search.complete)
+            for run in self.runs if before[run.start].value + after[run.end].value < float("inf")
+        )  # fmt: skip
 
     @property
     def floor(self) -> Floor:
@@ -157,7 +161,8 @@ class Partition:
             until = time.monotonic() + (self.deadline - time.monotonic()) / 3
             self._round(until, lambda run: run.end - run.start)
         self._round(self.deadline, lambda run: 0)
-        while not self.sums() and (todo := self._of_use()):  # past the deadline, and nothing is known
+        # past the deadline, and nothing is known: a first piece of one group after the other
+        while not self.sums() and (todo := [run for run in self._of_use() if not run.pieces]):
             if todo[0].search is None:
                 self._begin(todo[0], None)
             else:

@@ -501,11 +501,11 @@ class Slot:
             joined = Joined(new, np.column_stack([joined.picks.repeat(len(mine), axis=0), pick]))
             joined = joined.of(np.flatnonzero((new[:, width + count :] <= self._registers).all(axis=1)))
             energies, cycles = self._least(joined.table, offers[child + 1 :], schedule)
-            joined = joined.of(np.flatnonzero(np.isfinite(energies) & ~self._beaten(energies, cycles)))
-            if beam is not None and len(joined) > beam:
-                energies, cycles = self._least(joined.table, offers[child + 1 :], schedule)
+            kept = np.flatnonzero(np.isfinite(energies) & ~self._beaten(energies, cycles))
+            if beam is not None and len(kept) > beam:
                 first, second = (energies, cycles) if self.objective == "energy" else (cycles, energies)
-                joined = joined.of(np.lexsort((second, first))[:beam])
+                kept = kept[np.lexsort((second[kept], first[kept]))[:beam]]
+            joined = joined.of(kept)
             joined = joined.of(undominated(joined.table))
         return joined
 
