@@ -9,13 +9,16 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from einloom.arch.engine import Program
 from einloom.arch.tree import Architecture
 from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Problem, SpecError
 from einloom.mapper import Mapped, Mapper, combined_front, has_auto, least_product, least_sum, proven
+from einloom.mapper.choices import EngineMapper
 from einloom.mapper.found import Objective, key_of, split_objective
 from einloom.mapper.fronts import nondominated
 from einloom.mapper.fusion import map_cascade
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from einloom.search.result import StudyResult
 
 Bounds = Literal["clipped", "perfect"]
+Located = TypeVar("Located")
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Design:
         Raises:
             MappingError: A nest is missing, illegal, or overflows a memory: every reason, with its line.
         """
+        if self.architecture.engine is not None:
+            return self._evaluated_choices()
         results: dict[str, EinsumResult] = {}
         streamed: dict[str, Streamed] = {}
         problems: list[Problem] = []
@@ -89,6 +95,54 @@ class Design:
         order = [key for key, _, _ in self.einsums()]
         ordered = {key: results[key] for key in order}
         return total(self.name, self.architecture, self.workload.repeat, ordered, streamed)
+
+    @property
+    def has_open_choices(self) -> bool:
+        """Whether the machine maps by choices and the design leaves some to the mapper."""
+        if self.architecture.engine is None:
+            return False
+        mapper = EngineMapper(self.architecture, "latency", plan=self.loaded.mapping)
+        return any(self._located(partial(mapper.open_choices, program, part))
+                   for part, program in self._programs())  # fmt: skip
+
+    def _evaluated_choices(self) -> Evaluation:
+        """The cost on a machine with an engine: no choice may be open."""
+        mapper = EngineMapper(self.architecture, "latency", plan=self.loaded.mapping)
+        still_open: dict[str, Sequence[object]] = {}
+        for part, program in self._programs():
+            still_open |= self._located(partial(mapper.open_choices, program, part))
+        if still_open:
+            shown = "; ".join(f"{name}: {', '.join(map(str, values[:6]))}" for name, values in still_open.items())
+            hint = f"add `mapping: {{choices: {{{next(iter(still_open))}: ...}}}}`, or run map"
+            raise MappingError(Problem(f"the design leaves choices open ({shown})", hint))
+        found = self._mapped_choices("latency")
+        assert isinstance(found, Evaluation)
+        einsums = {key: replace(e, proof=None, space=None) for key, e in found.einsums.items()}
+        return replace(found, proof=None, space=None, einsums=einsums)
+
+    def _mapped_choices(self, objective: str) -> Evaluation | Front:
+        """The best choices of a machine with an engine."""
+        base, memory = split_objective(objective)
+        asked: Objective = "pareto" if base == "edp" else base  # the best product of totals lies on the front
+        mapper = EngineMapper(self.architecture, asked, memory, self.loaded.mapping)
+        mapped = [self._located(partial(mapper.map, program, part)) for part, program in self._programs()]
+        if base == "pareto":
+            return Front(tuple(self._total(c, mapped, base) for c in combined_front(mapped, memory)), memory)
+        return self._total(least_product(mapped) if base == "edp" else least_sum(mapped, base), mapped, base)
+
+    def _programs(self) -> Iterator[tuple[str, Program]]:
+        """(name of the part, cascade as an engine sees it); no name: the only cascade."""
+        several = len(self.workload.cascades) > 1
+        for cascade in self.workload.cascades:
+            program = Program(cascade.name, tuple(cascade.sized()), cascade.repeat)
+            yield cascade.name if several else "", program
+
+    def _located(self, work: Callable[[], Located]) -> Located:
+        """``work()``, what is wrong with the choices told at the mapping, all else at the architecture."""
+        try:
+            return work()
+        except MappingError as error:
+            raise self.loaded.on_engine(error) from None
 
     @property
     def has_open_tree(self) -> bool:
@@ -163,6 +217,8 @@ class Design:
         Raises:
             MappingError: No legal mapping, with the reason and its place; or no such objective.
         """
+        if self.architecture.engine is not None:
+            return self._mapped_choices(objective)
         if any(cascade.facts.unsized for cascade in self.workload.cascades):
             return self._split(objective, bounds, deadline_s, reuse, progress, fusion)
         runs = len(list(self.einsums()))
@@ -242,7 +298,8 @@ class Design:
             if isinstance(tree, TreeResult):
                 streamed[part] = tree.fused.streamed
                 results |= {f"{part}.{name}" if part else name: e for name, e in tree.fused.einsums.items()}
-        ordered = {key: results[key] for key, _, _ in self.einsums()}
+        engine = self.architecture.engine is not None
+        ordered = results if engine else {key: results[key] for key, _, _ in self.einsums()}
         whole = total(self.name, self.architecture, self.workload.repeat, ordered, streamed)
         every = {key: results for run in mapped for found in run for key, results in found.items()}
         found = proven(chosen, {key: every[key] for key in chosen}, objective)
@@ -468,7 +525,7 @@ def check(file: str | Path) -> str:
         design = load(path)
         if design.has_open_tree:
             design.map(fusion=False)
-        elif design.loaded.mapping is not None:
+        elif design.loaded.mapping is not None and not design.has_open_choices:
             design.evaluate()
     elif kind == "workload":
         for cascade in read_workload(path).cascades:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from einloom.arch.engine import Engine
 from einloom.arch.rules import Einsum, EinsumRules, MappingRules
 from einloom.arch.timing import TimingLaw
 from einloom.errors import SpecError
@@ -260,6 +261,8 @@ class Architecture:
         levels: Memories and fanouts, ending in a `Compute` or in `Branches`. The first level is a memory.
         timing: Extra named cycle terms (fill, drain, skew, ...); the default law adds none.
         rules: What mappings may do; by default what the levels state (``only``, ``holds``, ...).
+        engine: How it runs cascades, where that is not as loop nests; None: as loop nests.
+        resources: Of a device, by name (``dsp``, ``lut``, ...): what is there whatever is mapped.
         template: Name of the template that built it; empty for a tree written out.
         parameters: The template's parameters as resolved.
     """
@@ -271,6 +274,8 @@ class Architecture:
     rules: MappingRules = field(default_factory=MappingRules)
     template: str = ""
     parameters: tuple[tuple[str, object], ...] = ()
+    engine: Engine | None = None
+    resources: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.clock_hz > 0 or math.isinf(self.clock_hz):

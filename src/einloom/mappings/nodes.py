@@ -105,6 +105,17 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """``accumulators = 32``: a choice of a machine that maps by choices; ``auto`` leaves it to the mapper."""
+
+    name: str
+    value: int | str
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
 class Bind:
     """The last line of a nest: the compute that executes the Einsum."""
 
@@ -130,7 +141,7 @@ class Group:
     children: tuple[Child, ...]
 
 
-Node = Hold | Loop | Spatial | Forward | Bind | Group
+Node = Hold | Loop | Spatial | Forward | Choice | Bind | Group
 Nodes = tuple[Node, ...]
 
 
@@ -176,19 +187,22 @@ class MappingPlan:
         tree: The shared nodes, outermost first; empty unless fused.
         parameters: Numbers that bounds and shares may use.
         ramp: Whether filling and emptying the overlap of a fused tree counts; False: as in the steady state.
+        choices: Of a machine that maps by choices: values for every step that has the choice.
     """
 
     nests: Mapping[str, Nest] = field(default_factory=dict)
     tree: Nodes = ()
     parameters: Mapping[str, Fraction] = field(default_factory=dict)
     ramp: bool = True
+    choices: Mapping[str, int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nests", MappingProxyType(dict(self.nests)))
+        object.__setattr__(self, "choices", MappingProxyType(dict(self.choices)))
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return MappingPlan, (dict(self.nests), self.tree, dict(self.parameters), self.ramp)
+        return MappingPlan, (dict(self.nests), self.tree, dict(self.parameters), self.ramp, dict(self.choices))
 
 
 def walk(nodes: Nodes) -> Iterator[Node]:

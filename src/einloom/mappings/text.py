@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +19,7 @@ from einloom.mappings.nodes import (
     SCHEDULES,
     Bind,
     Child,
+    Choice,
     Forward,
     Group,
     Hold,
@@ -36,6 +37,7 @@ _HOLD = re.compile(rf"\s*({_NAME})\s+holds\s+(.+?)\s*")
 _LOOP = re.compile(rf"\s*for\s+({_NAME})\s+in\s+(.+?)\s*")
 _SPATIAL = re.compile(rf"\s*spatial\s+({_NAME})\.({_NAME})\s+({_NAME})\s+in\s+(.+?)\s*")
 _FORWARD = re.compile(rf"\s*forward\s+({_NAME})\s*")
+_CHOICE = re.compile(rf"\s*({_NAME})\s*=\s*(-?\d+|{_NAME}[\w.+-]*)\s*")
 _BIND = re.compile(rf"\s*({_NAME})\s*")
 _SHARE = rf"\d+(?:\.\d+)?(?:/\d+)?|(?!in\b){_NAME}"
 _HELD = re.compile(rf"\s*({_NAME})(?:\s+({_SHARE}))?(?:\s+in\s+place\s+of\s+({_NAME}))?\s*")
@@ -47,7 +49,7 @@ LINES = (
 
 def parse_node(line: str) -> Node:
     """One line as a node. Raises `MappingError` with the offset of the mistake."""
-    for pattern, build in ((_HOLD, _hold), (_LOOP, _loop), (_SPATIAL, _spatial), (_FORWARD, _forward), (_BIND, _bind)):
+    for pattern, build in _NODES:
         match = pattern.fullmatch(line)
         if match:
             return build(match)
@@ -113,10 +115,23 @@ def _forward(match: re.Match[str]) -> Node:
     return Forward(match[1])
 
 
+def _choice(match: re.Match[str]) -> Node:
+    return Choice(match[1], choice_value(match[2]))
+
+
+def choice_value(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
 def _bind(match: re.Match[str]) -> Node:
     if match[1] in ("for", "spatial", "forward", "holds"):
         raise MappingError(Problem(f"'{match[1]}' alone is not a mapping node", LINES))
     return Bind(match[1])
+
+
+_NODES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Node]], ...] = (
+    (_HOLD, _hold), (_LOOP, _loop), (_SPATIAL, _spatial), (_FORWARD, _forward), (_CHOICE, _choice), (_BIND, _bind),
+)  # fmt: skip
 
 
 def parse_nodes(data: Any, problems: list[Problem], path: Path = ()) -> Nodes:
@@ -188,13 +203,14 @@ def parse_plan(data: Any) -> MappingPlan:
         parameters = _parameters(data.get("parameters", {}), problems)
         ramp = _ramp(data.get("ramp", "counted"), problems)
         tree = parse_nodes(data["nodes"], problems, ("nodes",)) if "nodes" in data else ()
-        names = [key for key in data if key not in ("parameters", "nodes", "ramp")]
+        choices = _choices(data.get("choices", {}), problems)
+        names = [key for key in data if key not in ("parameters", "nodes", "ramp", "choices")]
         if tree and names:
             problems.append(Problem("a fused tree stands alone", "give `nodes:` or one nest an Einsum", (names[0],)))
         nests = {name: nest for name in names if (nest := _nest(data[name], problems, (name,)))}
-        if not (names or "nodes" in data):
+        if not (names or choices or "nodes" in data):
             problems.append(Problem("maps nothing", "write a nest for each Einsum: `Z: [...]`"))
-        plan = MappingPlan(nests, tree, parameters, ramp) if not problems else MappingPlan()
+        plan = MappingPlan(nests, tree, parameters, ramp, choices) if not problems else MappingPlan()
     else:
         raise MappingError(Problem("is not a mapping", "write a nest for each Einsum, or a fused tree as a list"))
     if problems:
@@ -208,6 +224,18 @@ def _ramp(value: Any, problems: list[Problem]) -> bool:
         hint = "write `ramp: steady_state`, or leave it out"
         problems.append(Problem(f"'{value}' is not known here", hint, ("ramp",)))
     return bool(value != "steady_state")
+
+
+def _choices(data: Any, problems: list[Problem]) -> dict[str, int | str]:
+    """Choices of every step, for a machine that maps by choices."""
+    if not isinstance(data, dict):
+        problems.append(Problem("is not a mapping", "write `choices: {accumulators: 32}`", ("choices",)))
+        return {}
+    for name, value in data.items():
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            hint = "a choice is a whole number, a word, or auto"
+            problems.append(Problem(f"'{value}' is no choice", hint, ("choices", name)))
+    return dict(data)
 
 
 def _parameters(data: Any, problems: list[Problem]) -> dict[str, Fraction]:
@@ -265,6 +293,8 @@ def plan_data(plan: MappingPlan) -> Any:
     data: dict[str, Any] = {}
     if plan.parameters:
         data["parameters"] = {name: _number_data(value) for name, value in plan.parameters.items()}
+    if plan.choices:
+        data["choices"] = dict(plan.choices)
     if not plan.ramp:
         data["ramp"] = "steady_state"
     if plan.tree:

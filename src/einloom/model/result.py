@@ -115,6 +115,9 @@ class EinsumResult:
         space: The map space within which it proved that, in words.
         search: What else the mapper knows; None when the mapping was given.
         notes: What counting has to say (dense guards, flattened windows, padding).
+        events: What a machine with laws of its own counted (commands, table builds, packets), by name.
+        events_pj: Energy of what is neither a memory nor a compute, by name.
+        resources: What the step takes of a device (``dsp``, ``lut``), by name.
     """
 
     name: str
@@ -136,6 +139,9 @@ class EinsumResult:
     space: str | None = None
     search: Searched | None = None
     notes: tuple[str, ...] = ()
+    events: Mapping[str, Number] = field(default_factory=dict)
+    events_pj: Mapping[str, float] = field(default_factory=dict)
+    resources: Mapping[str, Number] = field(default_factory=dict)
 
     @property
     def utilization(self) -> float:
@@ -179,6 +185,9 @@ class EinsumResult:
             "space": self.space,
             "search": None if self.search is None else self.search.to_dict(),
             "notes": list(self.notes),
+            "events": dict(self.events),
+            "events_pj": dict(self.events_pj),
+            "resources": dict(self.resources),
         }  # fmt: skip
 
 
@@ -252,6 +261,7 @@ class Evaluation:
         einsums: By name, for one copy each.
         energy_pj_by: Total energy by memory, compute, ``links`` and ``leakage``.
         streamed: Cascades that are mapped by a fused tree, by name.
+        resources: What the design takes of its device (``dsp``, ``lut``), by name: what runs in turn shares it.
     """
 
     design: str
@@ -269,6 +279,7 @@ class Evaluation:
     energy_pj_by: Mapping[str, float]
     space: str | None = None
     streamed: Mapping[str, Streamed] = field(default_factory=dict)
+    resources: Mapping[str, Number] = field(default_factory=dict)
 
     def occupancy(self, memory: str) -> Number:
         """The most that one instance of a memory holds at a time."""
@@ -290,6 +301,7 @@ class Evaluation:
             "cycles": float(self.cycles),
             "utilization": max(self.utilization.values(), default=0.0),
         }
+        found |= {name: float(number) for name, number in self.resources.items()}
         return found if self.area_um2 is None else {**found, "area_um2": self.area_um2}
 
     def to_dict(self) -> dict[str, Any]:
@@ -313,6 +325,7 @@ class Evaluation:
             "einsums": {name: einsum.to_dict() for name, einsum in self.einsums.items()},
             "energy_pj_by": dict(self.energy_pj_by),
             "streamed": {name: streamed.to_dict() for name, streamed in self.streamed.items()},
+            "resources": dict(self.resources),
         }
 
     @property

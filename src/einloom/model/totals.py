@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from einloom.arch.tree import Architecture
 from einloom.model.result import EinsumResult, Evaluation, Number, Streamed
@@ -36,6 +36,8 @@ def total(
             by[name] += compute.energy_pj * einsum.repeat
             operations += compute.operations * einsum.repeat
             useful[name] += einsum.useful_cycles * einsum.repeat
+        for name, energy in einsum.events_pj.items():
+            by[name] += energy * einsum.repeat
         by["links"] += einsum.links_energy_pj * einsum.repeat
         by["leakage"] += einsum.leakage_pj * einsum.repeat
     by["leakage"] += leakage
@@ -59,7 +61,17 @@ def total(
         einsums=dict(einsums),
         energy_pj_by={name: float(energy) for name, energy in by.items() if energy or name in ("links", "leakage")},
         streamed=trees,
+        resources=_resources(architecture, einsums.values()),
     )
+
+
+def _resources(architecture: Architecture, einsums: Iterable[EinsumResult]) -> dict[str, Number]:
+    """Of each resource what the machine has built in, or the most that one step takes: steps run in turn."""
+    found: dict[str, Number] = dict(architecture.resources)
+    for einsum in einsums:
+        for name, number in einsum.resources.items():
+            found[name] = max(found.get(name, 0), number)
+    return found
 
 
 def _number(value: Number) -> Number:

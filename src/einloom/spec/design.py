@@ -11,7 +11,7 @@ from typing import Any
 from einloom.arch.tree import Architecture
 from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Path, Problem, SpecError
-from einloom.mappings import MappingPlan
+from einloom.mappings import Choice, MappingPlan
 from einloom.spec import overrides
 from einloom.spec.architecture import level_paths, load_architecture, unknown_names
 from einloom.spec.document import Document, Strict, at, read, show, suggest, validate
@@ -75,6 +75,15 @@ class LoadedDesign:
             data = data.get(key) if isinstance(data, dict) else None
         below = (*path, "nodes") if isinstance(data, dict) else path
         return MappingError([document.locate(p.below(*(below if p.path else path))) for p in error.problems])
+
+    def on_engine(self, error: MappingError) -> MappingError:
+        """An error of a machine that maps by choices: its paths are the mapping's; without one, the machine's."""
+        arch, plan = self.architecture_part, self.mapping_part
+        return MappingError([
+            plan.document.locate(problem.below(*plan.path)) if problem.path and plan is not None
+            else problem if problem.line else arch.document.locate(replace(problem, path=arch.path))
+            for problem in error.problems
+        ])  # fmt: skip
 
     def on_architecture(self, error: MappingError) -> MappingError:
         """An error of the mapper, whose paths are (level, key), with file and line; in a template its own line."""
@@ -152,7 +161,9 @@ class _Loader:
             mapping = self._part("mapping", document, beside, load_mapping)
         if workload and architecture:
             self._check_names(workload[0], architecture)
-        if workload and mapping:
+        if architecture and mapping:
+            self._check_kind(architecture[0], mapping)
+        if workload and mapping and not (architecture and architecture[0].engine is not None):
             self._check_nests(workload[0], mapping)
         if self._problems or workload is None or architecture is None:
             raise SpecError(self._in_file_order(document.file))
@@ -216,6 +227,20 @@ class _Loader:
         found = unknown_names(arch, tensors, variables, data, part.path)
         self._problems.extend(part.document.locate(problem) for problem in found)
 
+    def _check_kind(self, architecture: Architecture, mapping: tuple[MappingPlan, Part]) -> None:
+        """Choices are for machines with an engine, trees and parameters for the others."""
+        plan, part = mapping
+        what, path = "", part.path
+        if architecture.engine is None and (plan.choices or _first_choice(plan)):
+            path = (*path, "choices") if plan.choices else (*path, *_first_choice(plan))
+            what, hint = f"'{architecture.name}' maps loop nests, not choices", "write a nest for each Einsum"
+        elif architecture.engine is not None and (plan.tree or plan.parameters):
+            path = (*path, "parameters" if plan.parameters else "nodes")
+            what = f"the template '{architecture.template}' maps by choices, not by loop nests"
+            hint = "write `choices: {NAME: VALUE}`, or lines `NAME = VALUE` for one step"
+        if what:
+            self._problems.append(part.document.locate(Problem(what, hint, path)))
+
     def _check_nests(self, workload: Workload, mapping: tuple[MappingPlan, Part]) -> None:
         """Every nest is that of an Einsum: a misspelt one must not be passed over."""
         plan, part = mapping
@@ -230,6 +255,15 @@ class _Loader:
                 path = (*part.path, name)
                 problem = Problem(f"the workload has no Einsum '{name}'", suggest(name, known, "Einsums"), path)
                 self._problems.append(part.document.locate(problem, at_key=True))
+
+
+def _first_choice(plan: MappingPlan) -> Path:
+    """Where the first choice of the nests stands, below the mapping; empty: there is none."""
+    for name, nest in plan.nests.items():
+        for place, node in enumerate(nest.nodes):
+            if isinstance(node, Choice):
+                return (name, "nodes", place) if nest.flatten else (name, place)
+    return ()
 
 
 def nest_names(workload: Workload) -> list[str]:

@@ -138,11 +138,35 @@ def _word(text: Any) -> str:
     return text
 
 
+def _quantity(kind: str) -> Callable[[Any], object]:
+    return lambda text: float(parse(text, kind))
+
+
+def _number(text: Any) -> float:
+    return float(parse_count(text))
+
+
+def _names(text: Any) -> tuple[str, ...]:
+    """A list of words, or one word."""
+    words = [text] if isinstance(text, str) else text
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise Invalid(f"{show(text)} is not a list of words", "write words in brackets, for example [refresh]")
+    return tuple(words)
+
+
+def _table(text: Any) -> dict[str, Any]:
+    if not isinstance(text, dict):
+        raise Invalid(f"{show(text)} is not a block of keys and values", "write `key: value` lines below it")
+    return text
+
+
 _PARSERS: dict[str, Callable[[Any], object]] = {
     "count": _count,
+    "number": _number,
     "size": _size,
-    "frequency": lambda text: float(parse(text, "frequency")),
-    "length": lambda text: float(parse(text, "length")),
+    **{kind: _quantity(kind) for kind in ("frequency", "length", "time", "energy", "power")},
+    "names": _names,
+    "table": _table,
     "choice": _word,
     "text": _word,
     "flag": _flag,
