@@ -27,7 +27,9 @@ MAY_IMPORT = {
     "report": VALUES | {"mappings", "model", "search"},
     "listing": VALUES,
     "api": VALUES | {"mappings", "model", "mapper", "search", "spec"},
-    "cli": VALUES | {"api", "listing", "report", "search", "spec"},
+    "scaffold": VALUES,
+    "testing": VALUES | {"__init__", "spec"},
+    "cli": VALUES | {"api", "listing", "report", "scaffold", "search", "spec"},
     "__init__": VALUES | {"mappings", "model", "mapper", "search", "report", "api"},
 }
 

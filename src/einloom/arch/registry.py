@@ -8,15 +8,14 @@ reason, and the others keep working. A name that two distributions claim belongs
 from __future__ import annotations
 
 import functools
-import inspect
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
+from einloom.arch.schema import reasons
 from einloom.arch.template import Template, unknown_name
 from einloom.errors import EinloomError, PluginError, SpecError
 
 GROUP = "einloom.templates"
-EXPECTED = "build(params: Mapping[str, object]) -> Architecture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +80,19 @@ def template(name: str) -> Template:
 
 
 def _loaded(point: EntryPoint) -> Template:
-    who = f"the template '{point.name}' of {_owner(point)}"
+    who = f"the template '{point.name}' of {_owner(point)} ({point.value})"
     try:
         found = point.load()
     except EinloomError as error:
         raise PluginError(
             f"{who} does not load: {error.problems[0].message}", error.problems[0].hint
         ) from error
-    except Exception as error:  # whatever a plugin's module raises when it is imported
+    except (Exception, SystemExit) as error:  # whatever a plugin's module raises when it is imported
         raise PluginError(
-            f"{who} does not load: {type(error).__name__}: {error}", f"see {point.value}"
+            f"{who} does not load: {type(error).__name__}: {error}", "reinstall it, or tell its author"
         ) from error
     if not isinstance(found, Template):
-        what = f"{point.value} is {type(found).__name__}, not a Template"
+        what = f"it is {type(found).__name__}, not a Template"
         raise PluginError(
             f"{who} breaks its contract: {what}", "end the module in `TEMPLATE = Template(...)`"
         )
@@ -102,27 +101,18 @@ def _loaded(point: EntryPoint) -> Template:
         raise PluginError(
             f"{who} breaks its contract: {what}", "give the entry point the name of the template"
         )
-    _check_signature(found, who)
+    wrong = reasons(found)
+    if wrong:
+        hint = "tell its author; what a template says about itself stands in docs/plugins.md"
+        raise PluginError(f"{who} breaks its contract: {'; '.join(wrong)}", hint)
     return found
 
 
-def _check_signature(found: Template, who: str) -> None:
-    """`Template.build` takes the parameters as its one positional argument."""
-    if not callable(found.build):
-        what = f"build is {type(found.build).__name__}"
-        raise PluginError(f"{who} breaks its contract: {what}", f"expected: {EXPECTED}")
-    signature = inspect.signature(found.build)
-    try:
-        signature.bind({})
-    except TypeError:
-        message = f"{who} breaks its contract: expected {EXPECTED}, found build{signature}"
-        raise PluginError(message, "build takes the resolved parameters as its one argument") from None
-
-
 def _owner(point: EntryPoint) -> str:
-    distribution = point.dist
-    return (
-        f"{distribution.name} {distribution.version}"
-        if distribution is not None
-        else "an unknown distribution"
-    )
+    """Distribution and version of an entry point; a distribution may be installed without readable metadata."""
+    try:
+        distribution = point.dist
+        found = f"{distribution.name} {distribution.version}" if distribution is not None else ""
+    except Exception:  # whatever importlib.metadata raises about files that are not there
+        found = ""
+    return found or "an unknown distribution"

@@ -1,7 +1,3 @@
-import sys
-import types
-from importlib.metadata import EntryPoint
-
 import pytest
 
 from einloom.arch import registry
@@ -9,46 +5,13 @@ from einloom.arch.template import Parameter, Template
 from einloom.errors import PluginError, SpecError
 
 
-class Distribution:
-    def __init__(self, name):
-        self.name, self.version = name, "1.0"
-
-
-def point(name, target, owner):
-    class Owned(EntryPoint):
-        dist = Distribution(owner)
-
-    return Owned(name=name, value=target, group=registry.GROUP)
-
-
-def built_with(build, name="mine"):
-    return Template(name=name, summary="a test", parameters=(), build=build)
-
-
-@pytest.fixture
-def plugins(monkeypatch):
-    """Register plugins of a module that exists only here: name -> (attribute value, owner)."""
-    module = types.ModuleType("plugin_under_test")
-    monkeypatch.setitem(sys.modules, "plugin_under_test", module)
-    builtin = tuple(registry._registered())
-
-    def register(*claims):
-        points = []
-        for name, value, owner in claims:
-            attribute = f"T{len(points)}"
-            setattr(module, attribute, value)
-            points.append(point(name, f"plugin_under_test:{attribute}", owner))
-        found = tuple(sorted((*builtin, *points), key=lambda p: p.name))
-        monkeypatch.setattr(registry, "_registered", lambda: found)
-
-    return register
+def built_with(build, name="mine", parameters=()):
+    return Template(name=name, summary="a test", parameters=parameters, build=build, sources=("a test",))
 
 
 def test_built_in_templates_are_found_through_entry_points():
-    assert {entry.name: entry.owner.split()[0] for entry in registry.entries()} == {
-        "spatial": "einloom",
-        "systolic": "einloom",
-    }
+    owners = {entry.name: entry.owner.split()[0] for entry in registry.entries()}
+    assert owners["spatial"] == owners["systolic"] == "einloom"
 
 
 def test_a_third_party_template_is_found_as_the_built_in_ones_are(plugins):
@@ -72,10 +35,11 @@ def test_a_name_used_twice_names_both_owners(plugins):
         registry.template("mine")
 
 
-def test_a_broken_plugin_names_itself_its_distribution_and_the_reason(monkeypatch):
-    broken = point("broken", "no_such_module_here:T", "acme")
+def test_a_broken_plugin_names_itself_its_distribution_and_the_reason(monkeypatch, claim):
+    broken = claim("broken", "no_such_module_here:T", "acme")
     monkeypatch.setattr(registry, "_registered", lambda: (broken,))
-    with pytest.raises(PluginError, match=r"'broken' of acme 1\.0 does not load: ModuleNotFoundError"):
+    reason = r"'broken' of acme 1\.0 \(no_such_module_here:T\) does not load: ModuleNotFoundError"
+    with pytest.raises(PluginError, match=reason):
         registry.template("broken")
 
 
@@ -84,7 +48,7 @@ def test_the_rest_keeps_working_beside_a_broken_plugin(plugins):
     problems = {entry.name: entry.problem for entry in registry.entries()}
     assert problems["systolic"] == ""
     assert registry.template("systolic").name == "systolic"
-    assert "the template 'mine' of acme 1.0 breaks its contract" in problems["mine"]
+    assert problems["mine"].startswith("the template 'mine' of acme 1.0 (plugin_under_test:T0) breaks its contract: ")
 
 
 @pytest.mark.parametrize(
@@ -107,8 +71,8 @@ def test_a_template_that_breaks_its_contract_says_how(plugins, value, reason):
 
 
 def test_a_parameter_of_an_unknown_kind_is_refused():
-    with pytest.raises(PluginError, match="parameter 'rows' has the kind 'number'"):
-        Parameter(name="rows", kind="number", meaning="of the array")
+    with pytest.raises(PluginError, match="parameter 'rows' has the kind 'integer'"):
+        Parameter(name="rows", kind="integer", meaning="of the array")
 
 
 def test_a_parameter_says_what_it_means():
