@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from einloom.report.pareto import plot
     from einloom.search.result import StudyResult
     from einloom.search.study import load_study
+    from einloom.validating import validate
+    from einloom.validation.compare import Comparison, Validation
     from einloom.workloads import Cascade, Workload
 
 _HOME = {
     "Architecture": "einloom.arch.tree",
     "Cascade": "einloom.workloads",
+    "Comparison": "einloom.validation.compare",
     "Design": "einloom.api",
     "EinloomError": "einloom.errors",
     "EinsumResult": "einloom.model.result",
@@ -39,6 +42,7 @@ _HOME = {
     "Problem": "einloom.errors",
     "SpecError": "einloom.errors",
     "StudyResult": "einloom.search.result",
+    "Validation": "einloom.validation.compare",
     "Workload": "einloom.workloads",
     "analyze": "einloom.api",
     "check": "einloom.api",
@@ -46,12 +50,13 @@ _HOME = {
     "load": "einloom.api",
     "load_study": "einloom.search.study",
     "plot": "einloom.report.pareto",
+    "validate": "einloom.validating",
 }
 
 __all__ = [
-    "Architecture", "Cascade", "Design", "EinloomError", "EinsumResult", "Evaluation", "Front", "MappingError",
-    "MappingPlan", "Nest", "PluginError", "Problem", "SpecError", "StudyResult", "Workload", "analyze", "check",
-    "explore", "load", "load_study", "plot",
+    "Architecture", "Cascade", "Comparison", "Design", "EinloomError", "EinsumResult", "Evaluation", "Front",
+    "MappingError", "MappingPlan", "Nest", "PluginError", "Problem", "SpecError", "StudyResult", "Validation",
+    "Workload", "analyze", "check", "explore", "load", "load_study", "plot", "validate",
 ]  # fmt: skip
 
 

@@ -504,8 +504,10 @@ def explore(
 def check(file: str | Path) -> str:
     """Read a file of any kind and everything that it names; a design with a mapping is evaluated, its tree filled in.
 
+    Published figures of a design are read, and its cases loaded, not run.
+
     Returns:
-        What the file is: ``search``, ``design``, ``workload``, ``architecture`` or ``mapping``.
+        What the file is: ``search``, ``design``, ``workload``, ``architecture``, ``mapping`` or ``published``.
 
     Raises:
         EinloomError: With every problem.
@@ -514,6 +516,7 @@ def check(file: str | Path) -> str:
     from einloom.spec.document import read  # noqa: PLC0415
     from einloom.spec.files import kind_of  # noqa: PLC0415
     from einloom.spec.mapping import load_mapping  # noqa: PLC0415
+    from einloom.spec.published import check_published  # noqa: PLC0415
     from einloom.spec.workload import read_workload  # noqa: PLC0415
 
     path = find(file)
@@ -522,11 +525,9 @@ def check(file: str | Path) -> str:
     if kind == "search":
         load_study_plan(path)
     elif kind == "design":
-        design = load(path)
-        if design.has_open_tree:
-            design.map(fusion=False)
-        elif design.loaded.mapping is not None and not design.has_open_choices:
-            design.evaluate()
+        _check_design(path)
+    elif kind == "published":
+        _fail_with(check_published(path))
     elif kind == "workload":
         for cascade in read_workload(path).cascades:
             if not cascade.facts.unsized:
@@ -535,6 +536,30 @@ def check(file: str | Path) -> str:
         check_file(document, kind)
         (load_architecture if kind == "architecture" else load_mapping)(document)
     return kind
+
+
+def _check_design(path: Path) -> None:
+    """Load a design, evaluate it where it gives a mapping, and check its published figures: all problems together."""
+    from einloom.spec.published import check_published  # noqa: PLC0415
+
+    problems = check_published(path)
+    try:
+        design = load(path)
+        if design.has_open_tree:
+            design.map(fusion=False)
+        elif design.loaded.mapping is not None and not design.has_open_choices:
+            design.evaluate()
+    except EinloomError as error:
+        if not problems:
+            raise
+        problems = [*error.problems, *problems]
+    files = list(dict.fromkeys([str(path), *(problem.file for problem in problems)]))
+    _fail_with(sorted(problems, key=lambda p: (files.index(p.file), p.line, p.column)))
+
+
+def _fail_with(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise SpecError(list(dict.fromkeys(problems)))
 
 
 def analyze(

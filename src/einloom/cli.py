@@ -20,6 +20,8 @@ from einloom.errors import EinloomError, Problem, SpecError
 
 OBJECTIVES = ("energy", "latency", "edp", "pareto", "pareto:MEMORY")
 PLOTS = ("pareto", "ski_slope")
+WIDE = 200
+"""Columns of a wide table that no terminal shows."""
 LISTS = ("templates", "architectures", "workloads", "designs", "components", "operators")
 
 Result = TypeVar("Result")
@@ -118,7 +120,7 @@ def map_(
 
     seconds = None if deadline is None else _seconds(deadline)
     loaded = load(design, set=_settings(settings))
-    with _mapping_progress(shown=not as_json and sys.stderr.isatty()) as progress:
+    with _progress("mapping", shown=not as_json and sys.stderr.isatty()) as progress:
         result = _interruptible(
             lambda: loaded.map(
                 objective, bounds, deadline_s=seconds, reuse=not no_cache, progress=progress, fusion=fusion
@@ -230,6 +232,45 @@ def report(what: str, output: Path) -> None:
     click.echo(write_page(page, output))
 
 
+@cli.command()
+@click.argument("designs", nargs=-1, metavar="[DESIGN]...")
+@json_option
+def validate(designs: tuple[str, ...], as_json: bool) -> None:
+    """Hold DESIGNs (files or folders; none: all) to their published figures; exit 1 if a tolerance breaks."""
+    from einloom.report.validation import summary, validation_tables
+    from einloom.validating import validate as validated
+
+    with _progress("validating", shown=not as_json and sys.stderr.isatty()) as progress:
+        found = _interruptible(lambda: validated(designs, progress=progress))
+    rows = found.to_dict()
+    if as_json:
+        _print_json(rows)
+    else:
+        for table in validation_tables(rows):
+            _print(table, wide=True)
+        click.echo(summary(rows))
+    if not found.ok:
+        raise SpecError(found.problems)
+
+
+@cli.group()
+def new() -> None:
+    """Write the files of something new, to be changed into one's own."""
+
+
+@new.command("template")
+@click.argument("name")
+@click.option("--into", default=".", metavar="FOLDER", show_default=True, help="Where the folder NAME is made.")
+def new_template(name: str, into: str) -> None:
+    """A package with the template NAME: module, design, search, tests and README; it works as it stands."""
+    from einloom.scaffold import new_template as write
+
+    written = write(name, into)
+    folder = written[0].parent
+    click.echo("\n".join(map(str, written)))
+    click.echo(f"\ncd {folder} && python3 -m pip install -e '.[test]' && python3 -m pytest", err=True)
+
+
 @cli.command("list")
 @click.argument("what", type=click.Choice(LISTS))
 @json_option
@@ -307,26 +348,28 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
     _print(front_table(result["front"]) if "front" in result else evaluation_table(result))
 
 
-def _print(renderable: Any) -> None:
+def _print(renderable: Any, *, wide: bool = False) -> None:
+    """On the terminal; ``wide``: in a file or a pipe, lines are as long as they must be."""
     from rich.console import Console
 
-    Console().print(renderable)
+    console = Console()
+    Console(width=WIDE if wide and not console.is_terminal else None).print(renderable)
 
 
-def _print_json(data: dict[str, Any]) -> None:
+def _print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=1, allow_nan=False))
 
 
 @contextmanager
-def _mapping_progress(shown: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar on stderr while Einsums are mapped: which, and how many are done."""
+def _progress(verb: str, *, shown: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar on stderr: what is being done, and how many are."""
     if not shown:
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = TextColumn("mapping {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = TextColumn(verb + " {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
 

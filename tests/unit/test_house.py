@@ -23,14 +23,16 @@ MAY_IMPORT = {
     "model": VALUES | {"mappings"},
     "mapper": VALUES | {"mappings", "model"},
     "search": VALUES | {"mappings", "model", "mapper"},
-    "spec": VALUES | {"mappings", "search"},
+    "validation": LEAVES,
+    "spec": VALUES | {"mappings", "search", "validation"},
     "report": VALUES | {"mappings", "model", "search"},
     "listing": VALUES,
     "api": VALUES | {"mappings", "model", "mapper", "search", "spec"},
     "scaffold": VALUES,
     "testing": VALUES | {"__init__", "spec"},
-    "cli": VALUES | {"api", "listing", "report", "scaffold", "search", "spec"},
-    "__init__": VALUES | {"mappings", "model", "mapper", "search", "report", "api"},
+    "validating": VALUES | {"api", "mapper", "spec", "validation"},
+    "cli": VALUES | {"api", "listing", "report", "scaffold", "search", "spec", "validating"},
+    "__init__": VALUES | {"mappings", "model", "mapper", "search", "report", "api", "validating", "validation"},
 }
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 from einloom.errors import Problem
 from einloom.spec.document import Document, show
 
-Kind = Literal["search", "design", "workload", "architecture", "mapping"]
-KINDS: tuple[Kind, ...] = ("search", "design", "workload", "architecture", "mapping")
+Kind = Literal["search", "design", "workload", "architecture", "mapping", "published"]
+KINDS: tuple[Kind, ...] = ("search", "design", "workload", "architecture", "mapping", "published")
 
 
 def kind_of(document: Document) -> Kind:
