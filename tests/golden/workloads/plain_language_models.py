@@ -66,3 +66,18 @@ def llama2_block(x, w, heads, key_value_heads):
     x = x + rotary_attention(q, k, v, heads, key_value_heads) @ w["WO"]
     normed = rms_norm(x, w["S2"])
     return x + (silu(normed @ w["WG"]) * (normed @ w["WU"])) @ w["WD"]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def matmul_free_block(x, state, w):
+    """arXiv 2406.02528, section 3.3: token mixer and channel mixer of one token; returns output and new state."""
+    normed = rms_norm(x, w["S1"])
+    forget, gate = sigmoid(bit_linear(normed, w["WFT"])), sigmoid(bit_linear(normed, w["WGT"]))
+    state = forget * state + (1 - forget) * silu(bit_linear(normed, w["WIT"]))
+    x = x + bit_linear(rms_norm(gate * state, w["SO"]), w["WO"])
+    normed = rms_norm(x, w["S2"])
+    hidden = silu(bit_linear(normed, w["WG"])) * bit_linear(normed, w["WU"])
+    return x + bit_linear(rms_norm(hidden, w["SF"]), w["WD"]), state
