@@ -29,7 +29,7 @@ def _templates() -> Rows:
 
     rows = []
     for entry in templates():
-        text = entry.template.summary if entry.template else f"does not load: {entry.problem}"
+        text = entry.template.summary if entry.template else entry.problem
         rows.append((entry.name, text, entry.owner))
     return rows
 

@@ -184,8 +184,8 @@ class TemplateContract:
         assert all(cycles >= 0 for cycles in product.terms_cycles.values())
 
     def test_twice_of_what_scales_is_never_slower(self) -> None:
+        once = self.mapped("latency")
         for name in self.scaling:
-            once = self.mapped("latency")
             twice = self.mapped("latency", **{name: self._twice(name)})
             assert twice.cycles <= once.cycles, f"twice the {name}: {once.cycles} cycles become {twice.cycles}"
 

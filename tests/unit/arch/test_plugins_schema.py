@@ -128,7 +128,7 @@ def test_a_broken_template_is_listed_with_its_reason_and_the_others_are_as_befor
     assert rows["yours"]["what"].endswith("breaks its contract: it calls itself 'mine'")
     assert rows["zero"] == {
         "name": "zero",
-        "what": "does not load: the template 'zero' of zed 1.0 (plugin_under_test:T2) breaks its contract: "
+        "what": "the template 'zero' of zed 1.0 (plugin_under_test:T2) breaks its contract: "
         "it is int, not a Template",
         "from": "zed 1.0",
     }
