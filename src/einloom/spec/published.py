@@ -463,7 +463,7 @@ class _Reader:
         if not isinstance(value, str):
             self.wrong((*path, key), f"{show(value)} is not text", text_hint(value) + ", in quotes")
             return ""
-        if not value.strip():
+        if not value.strip() and key != "unit":
             self.wrong((*path, key), "is empty", "write words, or leave the key out")
         return value
 
