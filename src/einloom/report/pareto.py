@@ -117,7 +117,7 @@ def pareto_data(
     for trial in result.feasible:
         place = result.value(trial, across.name), result.value(trial, up.name)
         if all(map(math.isfinite, place)):
-            points.append(Point(trial.number, *place, str(trial.params[by]) if by else "", trial.params))
+            points.append(Point(trial.number, *place, str(trial.params.get(by, "-")) if by else "", trial.params))
     if not points:
         raise SpecError(_nothing(result, across.name, up.name))
     ways = _direction(result, across), _direction(result, up)
@@ -184,7 +184,7 @@ def _values(result: StudyResult, by: str) -> list[str]:
     for dimension in result.plan.space.dimensions:
         if dimension.path == by and isinstance(dimension, Finite):
             return [str(dimension.value(index)) for index in range(dimension.size)]
-    return sorted({str(trial.params[by]) for trial in result.feasible}) if by else [""]
+    return sorted({str(trial.params.get(by, "-")) for trial in result.feasible}) if by else [""]
 
 
 def _passes_a_decade(values: list[float]) -> bool:
@@ -306,10 +306,10 @@ def plot(
 
 def csv_rows(data: ParetoData) -> tuple[list[str], list[list[object]]]:
     """Header and rows of the figure's data: the front from the best x on, then the dominated designs."""
-    paths = list(data.front[0].params)
+    paths = list(dict.fromkeys(path for point in (*data.front, *data.dominated) for path in point.params))
     header = ["trial", "front", data.x.name, data.y.name, *paths]
     rows: list[list[object]] = [
-        [point.number, int(in_front), repr(point.x), repr(point.y), *(point.params[path] for path in paths)]
+        [point.number, int(in_front), repr(point.x), repr(point.y), *(point.params.get(path, "") for path in paths)]
         for in_front, points in ((True, data.front), (False, data.dominated))
         for point in points
     ]

@@ -94,7 +94,7 @@ def study_table(result: StudyResult, rows: int = SHOWN) -> Grid:
     body = [
         (
             str(trial.number),
-            *(_value(trial.params[path]) for path in paths),
+            *(_value(trial.params.get(path, "-")) for path in paths),
             *(number(trial.objectives[target.name]) for target in targets),
         )
         for trial in result.front[:rows]
@@ -177,6 +177,8 @@ def _totals(result: Mapping[str, Any]) -> Grid:
         ("utilization", used or "-"),
         ("bound by", str(result.get("bound_by") or "-")),
     ]
+    if result.get("resources"):
+        rows.append(("resources", ", ".join(f"{name} {number(n)}" for name, n in result["resources"].items())))
     if result.get("proof"):
         rows.append(("proof", f"{_proof(result)} in {result['space']}" if result.get("space") else _proof(result)))
     if result.get("repeat", 1) != 1:

@@ -134,9 +134,10 @@ def sha256(text: str) -> str:
 
 
 def _dimension_to_dict(dimension: Dimension) -> dict[str, Any]:
+    when = {"when": {path: list(values) for path, values in dimension.when}} if dimension.when else {}
     if isinstance(dimension, Real):
-        return {"float": [dimension.low, dimension.high], "log": dimension.log, "unit": dimension.unit}
-    rest = {"kind": dimension.kind, "unit": dimension.unit, "source": dimension.source}
+        return {"float": [dimension.low, dimension.high], "log": dimension.log, "unit": dimension.unit, **when}
+    rest = {"kind": dimension.kind, "unit": dimension.unit, "source": dimension.source, **when}
     if isinstance(dimension.values, range):
         values = dimension.values
         return {"range": [values.start, values.stop, values.step], **rest}
@@ -144,12 +145,13 @@ def _dimension_to_dict(dimension: Dimension) -> dict[str, Any]:
 
 
 def _dimension_from_dict(path: str, data: Mapping[str, Any]) -> Dimension:
+    when = tuple((other, tuple(values)) for other, values in data.get("when", {}).items())
     if "float" in data:
         low, high = data["float"]
-        return Real(path, low, high, data["log"], data["unit"])
+        return Real(path, low, high, data["log"], data["unit"], when)
     values = (
         range(*data["range"])
         if "range" in data
         else tuple(tuple(v) if isinstance(v, list) else v for v in data["values"])
     )
-    return Finite(path, values, data["kind"], data["unit"], data["source"])
+    return Finite(path, values, data["kind"], data["unit"], data["source"], when)

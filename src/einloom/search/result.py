@@ -153,12 +153,11 @@ class StudyResult:
         return pandas.DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        names = [
-            *(dimension.path for dimension in self.plan.space.dimensions),
-            *(t.name for t in self.plan.targets),
-        ]
+        paths = [dimension.path for dimension in self.plan.space.dimensions]
+        names = [*paths, *(t.name for t in self.plan.targets)]
         rows = [
-            [*trial.params.values(), *(f"{v:.6g}" for v in trial.objectives.values())] for trial in self.front
+            [*(trial.params.get(path, "-") for path in paths), *(f"{v:.6g}" for v in trial.objectives.values())]
+            for trial in self.front
         ]
         head = "".join(f"<th>{escape(name)}</th>" for name in names)
         body = "".join(

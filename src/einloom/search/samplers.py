@@ -57,8 +57,8 @@ def to_params(space: Space, point: Mapping[str, object]) -> dict[str, Any]:
 
 
 def to_point(space: Space, params: Mapping[str, Any]) -> dict[str, object]:
-    """The point that Optuna's parameters stand for."""
-    return {dim.path: _decode(dim, params[parameter(dim)[0]]) for dim in space.dimensions}
+    """The point that Optuna's parameters stand for, without what does not count there."""
+    return space.counting({dim.path: _decode(dim, params[parameter(dim)[0]]) for dim in space.dimensions})
 
 
 def resume(study: Study, trial: FrozenTrial) -> optuna.Trial:

@@ -2,7 +2,8 @@
 
 A *dimension* is a path into a design (``architecture.rows``) with its values. Finite dimensions have an order
 and a length, so a point is a mixed-radix number: no grid is ever written out. `Real` dimensions make a space
-infinite.
+infinite. A dimension may count only *when* another one has a certain value (the rows of a systolic array, when the
+architecture is one): elsewhere it is sampled and left out, and points that differ in it alone are one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Scalar | tuple[Scalar, ...]
 Point: TypeAlias = dict[str, object]
 """Overrides of a design: path to value, as YAML would give it."""
+When: TypeAlias = tuple[tuple[str, tuple[Scalar, ...]], ...]
+"""Condition: for each path the values with which a dimension counts; empty: always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Finite:
             distances (powers of two, divisors), ``open`` has values that are not known yet.
         unit: Put behind each number, e.g. ``"KiB"``.
         source: How the file wrote it, e.g. ``"divisors of P (4096)"``.
+        when: With which values of other dimensions it counts.
     """
 
     path: str
@@ -37,6 +41,7 @@ class Finite:
     kind: Literal["choices", "integers", "steps", "open"] = "choices"
     unit: str = ""
     source: str = ""
+    when: When = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -62,7 +67,8 @@ class Finite:
         if self.size > 6:
             shown = [*shown[:4], "...", str(self.value(self.size - 1))]
         values = "" if self.kind == "open" else ", ".join(shown)
-        return f"{values} ({self.source})" if self.source and values else values or self.source
+        described = f"{values} ({self.source})" if self.source and values else values or self.source
+        return described + _condition(self.when)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Real:
         high: Largest value.
         log: Sampled evenly in its logarithm.
         unit: Put behind each number, e.g. ``"GHz"``.
+        when: With which values of other dimensions it counts.
     """
 
     path: str
@@ -82,6 +89,7 @@ class Real:
     high: float
     log: bool = False
     unit: str = ""
+    when: When = ()
 
     @property
     def size(self) -> float:
@@ -101,7 +109,11 @@ class Real:
     def describe(self) -> str:
         """The range in one line."""
         unit = f" {self.unit}" if self.unit else ""
-        return f"{self.low:g} to {self.high:g}{unit}{', log scale' if self.log else ''}"
+        return f"{self.low:g} to {self.high:g}{unit}{', log scale' if self.log else ''}" + _condition(self.when)
+
+
+def _condition(when: When) -> str:
+    return "".join(f", when {path} is {' or '.join(map(str, values))}" for path, values in when)
 
 
 Dimension: TypeAlias = Finite | Real
@@ -145,6 +157,19 @@ class Space:
     def at(self, fractions: Sequence[float]) -> Point:
         """The point at these fractions of each dimension, each in [0, 1)."""
         return {d.path: d.at(float(f)) for d, f in zip(self.dimensions, fractions, strict=True)}
+
+    @property
+    def conditional(self) -> bool:
+        """Whether some dimension counts only with certain values of another."""
+        return any(dimension.when for dimension in self.dimensions)
+
+    def counting(self, point: Mapping[str, object]) -> Point:
+        """The part of a point that counts: dimensions whose condition holds, themselves of ones that count."""
+        kept: Point = {}
+        for dim in self.dimensions:
+            if all(path in kept and kept[path] in values for path, values in dim.when):
+                kept[dim.path] = point[dim.path]
+        return kept
 
     def grid(self) -> Iterator[Point]:
         """All points of a finite space, in order."""

@@ -287,7 +287,7 @@ class DryRun:
 
 def dry_run(plan: Plan, build: Build, *, workers: int = 1) -> DryRun:
     """The resolved sweep, its size, and an estimate of its time from evaluating its middle point."""
-    point = plan.space.at([0.5] * len(plan.space.dimensions))
+    point = plan.space.counting(plan.space.at([0.5] * len(plan.space.dimensions)))
     start = time.perf_counter()
     outcome = evaluate(build, point)
     seconds = time.perf_counter() - start

@@ -151,6 +151,9 @@ class _Loader:
             if part in self.settings and isinstance(document.data, dict):
                 origin = f"--set {part}={show(self.settings[part])}"
                 document = document.with_value((part,), self.settings[part], origin)
+        first = next((name for name in self.settings if name.startswith("mapping.")), "")
+        if first and isinstance(document.data, dict) and document.data.get("mapping") is None:
+            document = document.with_value(("mapping",), {}, f"--set {first}={show(self.settings[first])}")
         data = document.data if isinstance(document.data, dict) else {}
         self._try(lambda: _check_keys(document))
         workload = self._part("workload", document, beside, self._workload)

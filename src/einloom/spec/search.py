@@ -24,7 +24,7 @@ from einloom.search.objectives import (
 from einloom.search.plan import SAMPLERS, Plan, SamplerChoice, sha256
 from einloom.search.space import Dimension, Real, Space
 from einloom.spec.document import Document, Strict, problems_of, show, suggest
-from einloom.spec.search_space import is_int, read_dimension
+from einloom.spec.search_space import check_conditions, is_int, read_dimension
 
 __all__ = ["Plan", "load_search", "parts_of"]
 
@@ -283,6 +283,10 @@ class _Loader:
 
     def _check_grid(self, dimensions: Sequence[Dimension]) -> None:
         for dimension in dimensions:
+            if dimension.when:
+                hint = "choose a sampler: random, qmc, tpe, nsga2; points that differ in it alone are one"
+                where = ("search", "space", dimension.path)
+                self._wrong(where, "a grid would visit what does not count, again and again", hint)
             if isinstance(dimension, Real) and dimension.size == math.inf:
                 hint = "give a list of choices, or choose a sampler: random, qmc, tpe, nsga2"
                 message = "a grid cannot visit every real number"
@@ -311,4 +315,6 @@ class _Loader:
                 for problem in error.problems:
                     unknown_key = problem.message.startswith("the key ")
                     self.problems.append(self._document.locate(problem.below(*path, name), unknown_key))
+        for problem in check_conditions(found):
+            self.problems.append(self._document.locate(problem.below(*path)))
         return tuple(found)

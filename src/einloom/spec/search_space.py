@@ -7,16 +7,20 @@
     architecture.buffer: {int: [16, 256], step: powers_of_2, unit: KiB}
     architecture.clock: {float: [0.5, 2], log: true, unit: GHz}
     mapping.parameters.P1: {divisors_of: P}                   # a rank of the workload, or a number
+    architecture: [arch/array.yaml, arch/pim.yaml]            # whole machines, and then
+    architecture.rows: {int: [4, 64], when: {architecture: arch/array.yaml}}   # what only one of them has
+    architecture.lanes: {choices: [8, 16], when: {architecture: [arch/pim.yaml]}}
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from einloom.errors import Path, Problem, SpecError
-from einloom.search.space import Dimension, Finite, Real, Value, divisors, powers_of_2
+from einloom.search.space import Dimension, Finite, Real, Value, When, divisors, powers_of_2
 from einloom.spec.document import show, suggest
 
 LARGEST = 2**53
@@ -24,7 +28,10 @@ LARGEST = 2**53
 MOST_DIVIDED = 10**12
 """Divisors are found by trial up to the square root."""
 MOST_CHOICES = 10_000
-OPTIONS = {"int": ("step", "unit"), "float": ("log", "unit"), "divisors_of": ("unit",)}
+OPTIONS = {
+    "int": ("step", "unit", "when"), "float": ("log", "unit", "when"), "divisors_of": ("unit", "when"),
+    "choices": ("when",),
+}  # fmt: skip
 EXAMPLES = "[8, 16, 32], {int: [4, 64], step: powers_of_2}, {float: [0.5, 2], log: true} or {divisors_of: P}"
 
 
@@ -61,13 +68,59 @@ def read_dimension(path: str, data: Any, ranks: Mapping[str, int] | None) -> Dim
         )
     try:
         readers: dict[str, Callable[..., Finite | Real]]
-        readers = {"int": _integers, "float": _reals, "divisors_of": _divisors}
+        readers = {"int": _integers, "float": _reals, "divisors_of": _divisors, "choices": _listed}
         dimension = readers[kind](path, data, str(unit), ranks)
+        dimension = replace(dimension, when=_condition(data["when"])) if "when" in data else dimension
     except SpecError as error:
         problems += error.problems
     if problems:
         raise SpecError(problems)
     return dimension
+
+
+def _listed(path: str, data: Mapping[str, Any], unit: str, ranks: Mapping[str, int] | None) -> Finite:
+    listed = data["choices"]
+    if not isinstance(listed, list):
+        raise SpecError(Problem(f"{show(listed)} is no list of choices", "for example [8, 16, 32]", ("choices",)))
+    try:
+        return _choices(path, listed)
+    except SpecError as error:
+        raise SpecError([problem.below("choices") for problem in error.problems]) from None
+
+
+def _condition(data: Any) -> When:
+    """``{architecture: arch/array.yaml}``, or several values in a list."""
+    if not isinstance(data, dict) or not data:
+        hint = "write a path of this space and its value, for example {architecture: arch/array.yaml}"
+        raise SpecError(Problem(f"{show(data)} is no condition", hint, ("when",)))
+    found: list[tuple[str, tuple[Any, ...]]] = []
+    for path, values in data.items():
+        several = values if isinstance(values, list) else [values]
+        if not several or not all(map(_is_scalar, several)):
+            hint = "write one value, or a list of some"
+            raise SpecError(Problem(f"{show(values)} is no value", hint, ("when", path)))
+        found.append((path, tuple(several)))
+    return tuple(found)
+
+
+def check_conditions(dimensions: Sequence[Dimension]) -> list[Problem]:
+    """Each condition names a list of choices further up, and some of its values; paths begin at the dimension."""
+    problems: list[Problem] = []
+    before: dict[str, Dimension] = {}
+    for dimension in dimensions:
+        for path, values in dimension.when:
+            other, where = before.get(path), (dimension.path, "when", path)
+            if not isinstance(other, Finite) or other.kind != "choices":
+                lists = [p for p, d in before.items() if isinstance(d, Finite) and d.kind == "choices"]
+                hint = suggest(path, lists, "lists of choices above it") if lists else "put a list of choices above it"
+                problems.append(Problem(f"'{path}' is no list of choices above '{dimension.path}'", hint, where))
+                continue
+            for value in values:
+                if value not in other.values:
+                    hint = suggest(str(value), [str(v) for v in other.values], "its values")
+                    problems.append(Problem(f"'{path}' is never {show(value)}", hint, where))
+        before[dimension.path] = dimension
+    return problems
 
 
 def _choices(path: str, data: list[Any]) -> Finite:

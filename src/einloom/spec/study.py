@@ -64,7 +64,7 @@ def check_space(document: Document, dimensions: Sequence[Dimension], workloads: 
         found: dict[str, Problem] = {}  # by message: what is wrong with the path is wrong with every value
         for path, value in _values(document, dimension):
             try:
-                load({**network, dimension.path: value})
+                load({**network, **_where_it_counts(dimension, dimensions), dimension.path: value})
             except EinloomError as error:
                 for problem in error.problems:
                     if problem.file.startswith(f"--set {dimension.path}="):
@@ -76,10 +76,21 @@ def check_space(document: Document, dimensions: Sequence[Dimension], workloads: 
         raise SpecError(problems)
 
 
+def _where_it_counts(dimension: Dimension, dimensions: Sequence[Dimension]) -> dict[str, object]:
+    """Values of other dimensions with which this one counts, and with which those do."""
+    found: dict[str, object] = {}
+    for path, values in dimension.when:
+        other = next(d for d in dimensions if d.path == path)
+        found |= {**_where_it_counts(other, dimensions), path: values[0]}
+    return found
+
+
 def _values(document: Document, dimension: Dimension) -> Iterator[tuple[Path, object]]:
     """(place in the file, value): every value of a list, the ends of a range."""
     path: Path = ("search", "space", dimension.path)
     listed = at(document.data, path)
+    if isinstance(listed, dict) and isinstance(listed.get("choices"), list):
+        listed, path = listed["choices"], (*path, "choices")
     if isinstance(dimension, Finite) and isinstance(listed, list) and len(listed) == dimension.size <= MANY:
         for number in range(dimension.size):
             yield (*path, number), dimension.value(number)

@@ -12,14 +12,14 @@ TOP = {
     "area_um2": (float, type(None)),
     "power_w": float, "operations": int, "utilization": dict, "bound_by": str, "proof": (str, type(None)), "gap": float,
     "space": (str, type(None)), "repeat": int, "mapping": dict, "einsums": dict, "energy_pj_by": dict,
-    "streamed": dict,
+    "streamed": dict, "resources": dict,
 }  # fmt: skip
 EINSUM = {
     "cycles": NUMBER, "energy_pj": float, "binding": str, "mapping": list, "flatten": dict, "memories": dict,
     "computes": dict, "links_energy_pj": float, "leakage_pj": float, "terms_cycles": dict, "bound_by": str,
     "repeat": int, "utilization": float,
     "proof": (str, type(None)), "gap": float, "space": (str, type(None)), "notes": list,
-    "search": (dict, type(None)),
+    "search": (dict, type(None)), "events": dict, "events_pj": dict, "resources": dict,
 }  # fmt: skip
 MEMORY = {
     "busy_cycles": NUMBER, "energy_pj": float, "tensors": dict, "occupancy": NUMBER, "occupancy_unit": str,
