@@ -347,7 +347,7 @@ class _Reader:
         return {
             "ranks": ranks,
             "einsums": einsums,
-            "split": {rank: tuple(subs) for rank, subs in spec.split.items()},
+            "split": self._split(spec, ranks, path),
             "bits": bits,
             "weights": None if spec.weights is None else tuple(spec.weights),
             "operators": costs,
@@ -356,6 +356,17 @@ class _Reader:
             "shapes": {k: tuple(v) for k, v in spec.shapes.items()},
             "outputs": tuple(spec.outputs),
         }
+
+    def _split(self, spec: KernelSpec, ranks: Mapping[str, int], path: Path) -> dict[str, Split]:
+        """Sub-ranks with their sizes; a name stands for the size of that rank."""
+        sizes: dict[str, Split] = {}
+        for rank, subs in spec.split.items():
+            for position, (sub, size) in enumerate(subs):
+                if isinstance(size, str) and size not in ranks:
+                    hint = suggest(size, sorted(ranks), "ranks")
+                    self.add(f"'{size}' is no rank with a size", hint, (*path, "split", rank, position, sub))
+            sizes[rank] = _sized(subs, ranks)
+        return sizes
 
     def _check_lines(
         self, data: dict[str, Any], path: Path, ranks: dict[str, int] | None, lines: list[Einsum | None]
@@ -368,9 +379,10 @@ class _Reader:
         sub_ranks: dict[str, Split] = {}
         for rank, subs in split.items():
             try:
-                sub_ranks[rank] = tuple(parse_sub_rank(sub) for sub in subs)
+                parsed = [parse_sub_rank(sub) for sub in subs]
             except (Invalid, TypeError):
                 return
+            sub_ranks[rank] = _sized(parsed, ranks)
         costs: dict[str, dict[str, int]] = {name: {} for name in operators}
         parts = Parts(ranks, sub_ranks, {}, None, costs, {}, {}, {}, (), [*lines, None])
         places = {problem.path for problem in self.problems}
@@ -420,6 +432,11 @@ def _follow(rank: str, table: Mapping[str, Any]) -> Any:
         seen.add(size)
         size = table[size]
     return size
+
+
+def _sized(subs: Iterable[tuple[str, int | str | None]], ranks: Mapping[str, int]) -> Split:
+    """Sub-ranks with numbers for names of ranks."""
+    return tuple((sub, ranks.get(size) if isinstance(size, str) else size) for sub, size in subs)
 
 
 def _resolved(ranks: Mapping[str, int | str], above: Mapping[str, int | str]) -> dict[str, int | str]:

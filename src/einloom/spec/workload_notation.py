@@ -59,8 +59,8 @@ def _rank_size(value: Any) -> int | str:
     return _size(value, "a rank", RANK_HINT)
 
 
-def parse_sub_rank(value: Any) -> tuple[str, int | None]:
-    """``M1``, ``{M0: 256}`` or ``{M0: auto}``."""
+def parse_sub_rank(value: Any) -> tuple[str, int | str | None]:
+    """``M1``, ``{M0: 256}``, ``{M0: G}`` (as long as the rank G) or ``{M0: auto}``."""
     if isinstance(value, str):
         return _rank_name(value), None
     if not isinstance(value, dict) or len(value) != 1:
@@ -68,7 +68,10 @@ def parse_sub_rank(value: Any) -> tuple[str, int | None]:
     name, size = next(iter(value.items()))
     if size == "auto":
         return _rank_name(name), None
-    return _rank_name(name), _size(size, f"the sub-rank {name}", "write a whole number above 0, or auto")
+    if isinstance(size, str) and size[:1].isupper():
+        return _rank_name(name), _rank_name(size)
+    hint = "write a whole number above 0, the name of a rank, or auto"
+    return _rank_name(name), _size(size, f"the sub-rank {name}", hint)
 
 
 def _number(value: Any) -> float:
@@ -118,7 +121,7 @@ OperatorName = Annotated[str, BeforeValidator(_operator_name)]
 Operators = dict[OperatorName, dict[OperatorName, Annotated[int, Field(ge=0, le=10**9)]]]
 Splits = dict[
     RankName,
-    Annotated[list[Annotated[tuple[str, int | None], BeforeValidator(parse_sub_rank)]], Field(min_length=1)],
+    Annotated[list[Annotated[tuple[str, int | str | None], BeforeValidator(parse_sub_rank)]], Field(min_length=1)],
 ]
 Line = Annotated[Einsum, BeforeValidator(parse_line)]
 Repeat = Annotated[int, Field(ge=1, le=10**9)]
