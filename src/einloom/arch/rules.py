@@ -86,6 +86,10 @@ class Holding:
         return self.may is None or tensor in self.may
 
 
+Layout = Mapping[tuple[str, str], tuple[tuple[str, int], ...]]
+"""Spatial loops by (fanout, axis), outermost first: rank variable and bound."""
+
+
 @dataclass(frozen=True)
 class EinsumRules:
     """What one architecture allows for one Einsum. Names are those after ``flatten``.
@@ -96,19 +100,26 @@ class EinsumRules:
         flatten: Ranks that run as one (im2col): the name of the flattened variable and what it replaces,
             outermost first. Empty: none.
         whole: Ranks that the mapper does not split: what is left of them runs below the innermost memory.
+        layouts: The ways in which the mapper may lay the Einsum out on the axes; empty: any that ``axes`` allow.
+        blocks: By rank, the memories below which its loops may stand; a rank that is missing may stand anywhere.
+            Where there are any, the mapper tries one loop order a stationary tensor.
     """
 
     axes: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     holds: Mapping[str, Holding] = field(default_factory=dict)
     flatten: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
+    layouts: tuple[Layout, ...] = ()
+    blocks: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("axes", "holds", "flatten"):
+        for name in ("axes", "holds", "flatten", "blocks"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return EinsumRules, (dict(self.axes), dict(self.holds), dict(self.flatten), self.whole)
+        return EinsumRules, (
+            dict(self.axes), dict(self.holds), dict(self.flatten), self.whole, self.layouts, dict(self.blocks),
+        )  # fmt: skip
 
     def axis_allows(self, fanout: str, axis: str, variable: str) -> bool:
         allowed = self.axes.get((fanout, axis))

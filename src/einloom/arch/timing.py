@@ -42,6 +42,10 @@ class Activity(Protocol):
         """
         ...
 
+    def delivered(self, memory: str) -> Array:
+        """Elements of inputs sent to the instances of ``memory``; one that several share by multicast counts once."""
+        ...
+
     def used(self, fanout: str, axis: str) -> Array:
         """Largest number of instances in use along one axis, over all steps."""
         ...

@@ -2,24 +2,29 @@
 
 Given the tiling, what one tensor moves depends on its own holders and on the loop orders only. In the order that suits
 it best it moves least, so the sum over tensors of these minima bounds every order from below, whatever else is held;
-and occupancy does not depend on the order at all. A tensor with a sliding window, or one that is read
-twice, has no single best order: it counts as free.
+and occupancy does not depend on the order at all. A tensor with a sliding window has no single best order: of few
+orders the least is taken, of many it counts as free, as does one that is read twice.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from einloom.arch.tree import UNLIMITED, Architecture, Memory
-from einloom.mapper.space import Holding, Order, Space, stationary_order
+from einloom.mapper.space import Holding, Order, Space
 from einloom.model import counts
 from einloom.model.arrays import Array
 from einloom.model.cost import stored
 from einloom.model.structure import Structure, structure_of
 from einloom.model.traffic import Batch
+
+FEW_ORDERS = 16
+"""Loop orders of a space that are looked at one by one to bound a tensor whose window slides."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +66,31 @@ def structure_for(space: Space, order: Sequence[Order], holding: Mapping[str, Ho
 def tensor_shares(architecture: Architecture, space: Space, tensor: str, rows: Array) -> list[Share]:
     """A `Share` for each of the tensor's sets of holders, in the order of ``space.holdings``."""
     access = next(a for a in space.einsum.accesses if a.tensor == tensor)
-    order = [stationary_order(space.einsum, access)] * len(space.memories)
+    slides = any(len(dim) > 1 for dim in access.dims)
+    listed = slides and math.prod(len(orders) for orders in space.orders) <= FEW_ORDERS
+    orders = list(itertools.product(*space.orders)) if listed else [space.stationary(access)]
     shares_ = []
     for holding in space.holdings[tensor]:
-        structure = structure_for(space, order, {tensor: holding})
-        batch = counts.batch_of(structure, bounds_in(space, structure, rows))
-        shares_.append(_share(architecture, batch, len(rows)))
+        found = []
+        for order in orders:
+            structure = structure_for(space, order, {tensor: holding})
+            batch = counts.batch_of(structure, bounds_in(space, structure, rows))
+            found.append(_share(architecture, batch, len(rows), slides and not listed))
+        shares_.append(_least(found))
     return shares_
 
 
-def _share(architecture: Architecture, batch: Batch, tilings: int) -> Share:
+def _least(shares: Sequence[Share]) -> Share:
+    """The least that one tensor contributes in any of some loop orders; occupancy is the same in all."""
+    energy = np.minimum.reduce([share.energy_pj for share in shares])
+    ports = {
+        level: tuple(np.minimum.reduce([share.port_cycles[level][port] for share in shares]) for port in range(3))
+        for level in shares[0].port_cycles
+    }
+    return Share(energy, {level: (a, b, c) for level, (a, b, c) in ports.items()}, shares[0].occupancy)
+
+
+def _share(architecture: Architecture, batch: Batch, tilings: int, slides: bool) -> Share:
     structure = batch.structure
     energy = np.zeros(tilings)
     ports: dict[int, list[Array]] = {}
@@ -78,7 +98,7 @@ def _share(architecture: Architecture, batch: Batch, tilings: int) -> Share:
     for index, holder, found in counts.count(batch):
         access, memory = structure.einsum.accesses[index], structure.memory(holder)
         twice = sum(other.tensor == access.tensor for other in structure.einsum.accesses) > 1
-        free = twice or any(len(dim) > 1 for dim in access.dims)
+        free = twice or slides
         reads, writes = found.reads.astype(float), found.writes.astype(float)
         if free:
             reads, writes = reads * 0, writes * 0

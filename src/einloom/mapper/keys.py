@@ -75,7 +75,12 @@ def positional(levels: Iterable[Level], einsum: SizedEinsum, rules: EinsumRules)
         for level in levels
     )
     whole = tuple(sorted(order[v] for v in rules.whole if v in order))
-    return axes, holds, switches, whole, tuple(place[a.tensor] for a in einsum.accesses)
+    layouts = tuple(
+        tuple(sorted((axis, tuple((order[v], bound) for v, bound in loops)) for axis, loops in layout.items()))
+        for layout in rules.layouts
+    )
+    blocks = tuple(sorted((order[v], tuple(sorted(names))) for v, names in rules.blocks.items() if v in order))
+    return axes, holds, switches, whole, layouts, blocks, tuple(place[a.tensor] for a in einsum.accesses)
 
 
 def _switches(level: Level) -> tuple[Share, ...]:

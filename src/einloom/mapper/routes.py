@@ -16,7 +16,7 @@ from einloom.mapper import clipped, gemm, labels
 from einloom.mapper.found import Found, Objective
 from einloom.mapper.plain import at_least_one
 from einloom.mapper.search import search
-from einloom.mapper.space import NARROWINGS, declare
+from einloom.mapper.space import LAID_OUT, NARROWINGS, declare
 from einloom.workloads.sized import SizedEinsum
 
 PERFECT = "every nest with perfect factors"
@@ -43,15 +43,16 @@ def answer(
         perfect: Only bounds that multiply to the size of each rank.
         deadline_s: Seconds; past it the best found by then, with its bound.
     """
-    found = gemm.solve(architecture, path, einsum, rules, objective, perfect, deadline_s)
+    laid_out = bool(rules.layouts or rules.blocks)
+    found = None if laid_out else gemm.solve(architecture, path, einsum, rules, objective, perfect, deadline_s)
     space = PERFECT if perfect else PRODUCTS
-    if found is None:
+    if found is None and not laid_out:
         route = labels if perfect else clipped
         found = route.solve(architecture, path, einsum, rules, objective, deadline_s)
         space = PERFECT if perfect else CLIPPED
     if found is not None:
         return Answered(at_least_one(found, architecture, path, einsum, rules, objective), space)
     spaces, narrowing = declare(einsum, path, rules, perfect)
-    whole = narrowing == NARROWINGS[0]
+    whole = narrowing in (NARROWINGS[0], LAID_OUT)
     text = narrowing.text if whole else f"narrowed to: {narrowing.text}"
     return Answered(search(architecture, spaces, objective, deadline_s), text)

@@ -11,6 +11,9 @@ every fanout its spatial loops (one rank an axis). A mapping chooses
   them stands for all.
 
 Where that takes more than `LARGEST` effort, the space is narrowed in steps that the result names.
+
+A template may lay an Einsum out itself (``rules.layouts``) and say below which memories a rank may loop
+(``rules.blocks``): then the space is those layouts and blocks, with one loop order a stationary tensor.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import numpy as np
 
 from einloom.arch.rules import EinsumRules
 from einloom.arch.tree import Fanout, Level, Memory
+from einloom.mapper.layouts import axis_of, laid_out
 from einloom.mappings import Bind, Hold, Loop, Nodes, Spatial
 from einloom.model.arrays import Array
 from einloom.workloads.sized import Access, SizedEinsum
@@ -56,6 +60,8 @@ class Narrowing:
     blocks: int = 99
 
 
+LAID_OUT = Narrowing("the template's layouts and blocks, tile sizes, bypass, one loop order a stationary tensor")
+
 NARROWINGS = (
     Narrowing("per-memory loop orders, tile sizes, bypass and spatial choices"),
     Narrowing("ranks up to 11 unsplit in the innermost block", whole_below=11),
@@ -75,6 +81,7 @@ class Space:
         chains: For each rank its candidate bounds, one row a candidate, one column a loop (outermost first).
         orders: Loop orders worth costing, for each block.
         holdings: For each tensor, the sets of inner memories that may hold it.
+        places: For each block, the ranks that may loop there.
     """
 
     einsum: SizedEinsum
@@ -83,6 +90,12 @@ class Space:
     chains: Mapping[str, Array]
     orders: tuple[tuple[Order, ...], ...]
     holdings: Mapping[str, tuple[Holding, ...]]
+    places: tuple[frozenset[str], ...]
+
+    def stationary(self, access: Access) -> tuple[Order, ...]:
+        """For each block the loop order in which ``access`` moves least."""
+        order = stationary_order(self.einsum, access)
+        return tuple(tuple(var for var in order if var in ranks) for ranks in self.places)
 
     @cached_property
     def memories(self) -> tuple[int, ...]:
@@ -122,7 +135,7 @@ class Space:
                 for axis in level.axes:
                     if (level.name, axis) in self.axes:
                         var = self.axes[level.name, axis]
-                        nodes.append(Spatial(level.name, axis, var, int(next(left[var]))))
+                        nodes.append(Spatial(level.name, axis_of(axis), var, int(next(left[var]))))
         return (*nodes, Bind(self.path[-1].name))
 
 
@@ -130,6 +143,8 @@ def declare(
     einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules, perfect: bool
 ) -> tuple[list[Space], Narrowing]:
     """The largest declared space of at most `LARGEST` effort (or the smallest there is), by ranks on the axes."""
+    if rules.layouts or rules.blocks:
+        return list(_spaces(einsum, path, rules, perfect, LAID_OUT)), LAID_OUT
     for narrowing in NARROWINGS:
         spaces = list(_spaces(einsum, path, rules, perfect, narrowing))
         if sum(space.effort for space in spaces) <= LARGEST:
@@ -141,25 +156,41 @@ def _spaces(
     einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules, perfect: bool, narrowing: Narrowing
 ) -> Iterator[Space]:
     memories = [place for place, level in enumerate(path) if isinstance(level, Memory)]
-    orders = _orders(einsum, narrowing.stationary)
-    last = (tuple(einsum.extents),)  # below the innermost memory only the compute is left, which holds nothing
+    places = tuple(
+        frozenset(var for var in einsum.extents if path[place].name in rules.blocks.get(var, {path[place].name}))
+        for place in memories
+    )
+    orders = [_orders(einsum, narrowing.stationary or bool(rules.blocks), ranks) for ranks in places[:-1]]
+    last = (tuple(var for var in einsum.extents if var in places[-1]),)  # only the compute is left: it holds nothing
     holdings = _holdings(einsum, path, rules, memories)
     limits = {
         var: 1 if var in rules.whole or extent <= narrowing.whole_below else narrowing.blocks
         for var, extent in einsum.extents.items()
     }
     seen = set()
+    for levels, axes, sizes in _layouts(einsum, path, rules, perfect):
+        alike = _alike(levels, axes, sizes)
+        if alike in seen:
+            continue
+        seen.add(alike)
+        chains = {}
+        for var in einsum.extents:
+            blocks = [place for place, ranks in zip(memories, places, strict=True) if var in ranks]
+            chain = _chain(einsum, var, levels, axes, sizes, limits[var], blocks)
+            chains[var] = _that_fit(einsum, var, levels, axes, holdings, chain, blocks)
+        yield Space(einsum, levels, axes, chains, (*orders, last), holdings, places)
+
+
+def _layouts(
+    einsum: SizedEinsum, path: tuple[Level, ...], rules: EinsumRules, perfect: bool
+) -> Iterator[tuple[tuple[Level, ...], dict[Axis, str], dict[Axis, int]]]:
+    """Levels, the rank on each axis and its bound: those of the template, or one rank on each axis that takes any."""
+    if rules.layouts:
+        yield from (laid_out(path, layout) for layout in rules.layouts)
+        return
     for axes in _axis_choices(einsum, path, rules):
         for sizes in _axis_sizes(einsum, path, axes, perfect):
-            alike = _alike(path, axes, sizes)
-            if alike in seen:
-                continue
-            seen.add(alike)
-            chains = {
-                var: _that_fit(einsum, var, path, axes, holdings, _chain(einsum, var, path, axes, sizes, limits[var]))
-                for var in einsum.extents
-            }
-            yield Space(einsum, path, axes, chains, (*([orders] * (len(memories) - 1)), last), holdings)
+            yield path, axes, sizes
 
 
 def _holdings(
@@ -239,23 +270,24 @@ def _slides(einsum: SizedEinsum, variable: str) -> bool:
 
 def _chain(
     einsum: SizedEinsum, variable: str, path: tuple[Level, ...], axes: Mapping[Axis, str], sizes: Mapping[Axis, int],
-    limit: int,
+    limit: int, below: Sequence[int],
 ) -> Array:  # fmt: skip
     """Bounds of one rank: a column for each block and each axis that it runs on, in nest order.
 
     Args:
         limit: Blocks over which it may be split: 1 is the innermost, 2 the outermost and the innermost, ...
+        below: Places of the memories below which it may loop.
     """
     taken = math.prod(sizes[axis] for axis, var in axes.items() if var == variable)
     rest = -(-einsum.extents[variable] // taken)
-    blocks = sum(isinstance(level, Memory) for level in path)
+    blocks = len(below)
     splits = _splits(rest, min(limit, blocks))
     if limit < blocks:
         middle = np.ones((len(splits), blocks - limit), dtype=np.int64)
         splits = np.concatenate([splits[:, : limit - 1], middle, splits[:, limit - 1 :]], axis=1)
     columns, turn = [], 0
-    for level in path:
-        if isinstance(level, Memory):
+    for place, level in enumerate(path):
+        if place in below:
             columns.append(splits[:, turn])
             turn += 1
         elif isinstance(level, Fanout):
@@ -269,7 +301,7 @@ def _chain(
 
 def _that_fit(
     einsum: SizedEinsum, variable: str, path: tuple[Level, ...], axes: Mapping[Axis, str],
-    holdings: Mapping[str, tuple[Holding, ...]], chain: Array,
+    holdings: Mapping[str, tuple[Holding, ...]], chain: Array, below: Sequence[int],
 ) -> Array:  # fmt: skip
     """Rows of one rank's chain that fit every memory which must hold a tensor of it, all other ranks at one."""
     fits = np.ones(len(chain), dtype=bool)
@@ -283,8 +315,9 @@ def _that_fit(
                     column -= 1
                     tile = tile * chain[:, column]
         elif isinstance(level, Memory):
-            column -= 1
-            tile = tile * chain[:, column]
+            if place in below:
+                column -= 1
+                tile = tile * chain[:, column]
             length = np.minimum(tile, einsum.extents[variable])
             for access in einsum.accesses:
                 if all(place in holding for holding in holdings[access.tensor]):
@@ -330,12 +363,17 @@ def stationary_order(einsum: SizedEinsum, access: Access) -> Order:
     return tuple(sorted(einsum.extents, key=lambda var: var not in access.variables))
 
 
-def _orders(einsum: SizedEinsum, stationary: bool) -> tuple[Order, ...]:
-    """One loop order for each way in which the tensors can ignore the innermost loops of a block."""
-    ranks = tuple(var for var, extent in einsum.extents.items() if extent > 1)
-    others = tuple(v for v in einsum.extents if v not in ranks)
+def _orders(einsum: SizedEinsum, stationary: bool, allowed: frozenset[str]) -> tuple[Order, ...]:
+    """One loop order for each way in which the tensors can ignore the innermost loops of a block.
+
+    Args:
+        allowed: Ranks that may loop in the block.
+    """
+    ranks = tuple(var for var, extent in einsum.extents.items() if extent > 1 and var in allowed)
+    others = tuple(v for v in einsum.extents if v not in ranks and v in allowed)
     if stationary or len(ranks) > 7:  # 7! orders can be told apart in a moment
-        return tuple(sorted({stationary_order(einsum, access) for access in einsum.accesses}))
+        stationed = {stationary_order(einsum, access) for access in einsum.accesses}
+        return tuple(sorted({tuple(var for var in order if var in allowed) for order in stationed}))
     found: dict[object, Order] = {}
     for order in itertools.permutations(ranks):
         found.setdefault(tuple(_ignored(access, order) for access in einsum.accesses), order)

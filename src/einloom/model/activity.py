@@ -12,7 +12,7 @@ import numpy as np
 from einloom.errors import MappingError
 from einloom.model import counts
 from einloom.model.arrays import Array, exact
-from einloom.model.traffic import Batch
+from einloom.model.traffic import Batch, link_words
 
 ROOM = 2.0**31
 """A law may multiply what it is told by constants up to this (rows, cycles) without wrapping."""
@@ -34,6 +34,16 @@ class CountedActivity:
 
     def used(self, fanout: str, axis: str) -> Array:
         return _roomy(counts.axis_used(self.batch, fanout, axis))
+
+    def delivered(self, memory: str) -> Array:
+        structure = self.batch.structure
+        total = np.zeros_like(self.batch.like)
+        for link in structure.links:
+            is_input = structure.einsum.accesses[link.access].role == "input"
+            inner = structure.path[link.inner.level]
+            if is_input and inner.name == memory:
+                total = total + link_words(self.batch, link, link.merged).arrivals
+        return _roomy(total)
 
     def visits(self, memory: str) -> Array:
         reach = self._reach(memory)

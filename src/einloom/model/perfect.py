@@ -175,6 +175,8 @@ def union(length: Array, offsets: Offsets) -> Array:
     counts = np.stack([count for count, _ in moving], axis=1)
     gaps = np.stack([gap for _, gap in moving], axis=1)
     size, nested = _nested_union(length, counts, gaps)
+    empty = length <= 0
+    size, nested = np.where(empty, 0, size), nested | empty
     if not nested.all():
         rows = [tuple(row) for row in np.concatenate([length[:, None], counts, gaps], axis=1)[~nested].tolist()]
         sizes = {row: _union_of(row[0], row[1 : 1 + len(moving)], row[1 + len(moving) :]) for row in set(rows)}

@@ -6,7 +6,7 @@ through the array (one word enters at the edge of a row or a column and passes a
 to a neighbour costs no energy here: the component table has no constant for it.
 
 Which operand is stationary, and which ranks lie where, for a product of inputs [M,K] and weights [K,N] into
-outputs [M,N]:
+outputs [M,N] (the fourth dataflow, row stationary, is described in `row_stationary`):
 
     dataflow             stationary   rows (Y)               columns (X)            streamed, T steps
     weight_stationary    weights      K: inputs, weights     N: weights, outputs    M: inputs, outputs
@@ -69,12 +69,14 @@ from einloom.arch.rules import (
     tensors_named,
 )
 from einloom.arch.template import Parameter, Template
-from einloom.arch.templates import parts
+from einloom.arch.templates import parts, row_stationary
 from einloom.arch.timing import Activity, Array, TimingLaw
 from einloom.arch.tree import Amount, Architecture, Fanout, Memory
+from einloom.errors import SpecError
 
 WEIGHT, INPUT, OUTPUT = "weight_stationary", "input_stationary", "output_stationary"
 DATAFLOWS = (WEIGHT, OUTPUT, INPUT)
+"""Those that move operands through the array; `row_stationary` has a module of its own."""
 SCALESIM, OVERLAPPED = "scalesim", "overlapped"
 TIMINGS = (SCALESIM, OVERLAPPED)
 REGISTER, ARRAY, ROWS, COLS = "Reg", "PE", "Y", "X"
@@ -221,6 +223,9 @@ class GemmActivity:
     def visits(self, memory: str) -> Array:
         return np.array([self.folds])
 
+    def delivered(self, memory: str) -> Array:
+        return np.array([self.folds * self.rows * self.cols])
+
     def periods(self, memory: str) -> Sequence[tuple[Array, Array]]:
         return ((np.array([self.folds]), np.array([self.steps_per_fold])),)
 
@@ -255,6 +260,12 @@ def build(params: Mapping[str, object]) -> Architecture:
     """The array for resolved parameters."""
     rows, cols = parts.count(params, "rows"), parts.count(params, "cols")
     dataflow = str(params["dataflow"])
+    if dataflow == row_stationary.NAME:
+        if params["timing"] == OVERLAPPED:
+            hint = "leave `timing` out: `filter_bandwidth` says how long a pass waits for its filters"
+            raise SpecError(f"dataflow {dataflow} has no timing '{OVERLAPPED}'", hint, ("timing",))
+        return row_stationary.build(params)
+    row_stationary.refuse(params, dataflow)
     return Architecture(
         name=f"systolic_{rows}x{cols}",
         clock_hz=parts.number(params, "clock"),
@@ -297,12 +308,13 @@ TEMPLATE = Template(
             kind="choice",
             meaning="which operand stays in the elements",
             default=WEIGHT,
-            choices=DATAFLOWS,
+            choices=(*DATAFLOWS, row_stationary.NAME),
         ),
         Parameter(
             name="timing",
             kind="choice",
-            meaning="scalesim: each fold fills and empties the array; overlapped: the next loads meanwhile",
+            meaning="scalesim: each fold fills and empties the array; overlapped: the next loads meanwhile; "
+            "row_stationary has a law of its own",
             default=SCALESIM,
             choices=TIMINGS,
         ),
@@ -317,9 +329,10 @@ TEMPLATE = Template(
         Parameter(
             name="im2col",
             kind="flag",
-            meaning="run several ranks of one operand pair as one rank",
+            meaning="run several ranks of one operand pair as one rank (not in row_stationary)",
             default=True,
         ),
+        *row_stationary.PARAMETERS,
         parts.CLOCK,
         parts.BITS,
         parts.ARITHMETIC,
@@ -330,5 +343,7 @@ TEMPLATE = Template(
     sources=(
         "A. Samajdar et al., A Systematic Methodology for Characterizing Scalability of DNN Accelerators "
         "using SCALE-Sim, ISPASS 2020, doi:10.1109/ISPASS48437.2020.00016; scalesim 3.0.0 for the cycles",
+        "Y.-H. Chen et al., Eyeriss, ISCA 2016, doi:10.1109/ISCA.2016.40, and JSSC 2017, "
+        "doi:10.1109/JSSC.2016.2616357; github.com/stanford-mast/nn_dataflow for how sets fold and replicate",
     ),
 )
