@@ -23,7 +23,7 @@ def summary(rows: Sequence[Row]) -> str:
     """How many figures, how far off, how many cannot be checked or break their tolerance."""
     designs = len({row["design"] for row in rows})
     modelled = [row for row in rows if row["modelled"] is not None]
-    parts = [f"{len(rows)} figures of {designs} designs", f"{len(modelled)} modelled"]
+    parts = [f"{_count(len(rows), 'figure')} of {_count(designs, 'design')}", f"{len(modelled)} modelled"]
     for kind in dict.fromkeys(row["class"] for row in modelled):
         errors = [abs(row["error"]) for row in modelled if row["class"] == kind and row["error"] is not None]
         if errors:
@@ -36,6 +36,10 @@ def summary(rows: Sequence[Row]) -> str:
     parts += [f"{failed} without a value"] if failed else []
     parts += [f"{broken} beyond the stated tolerance"] if broken else []
     return "; ".join(parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _table(name: str, rows: Sequence[Row]) -> Grid:

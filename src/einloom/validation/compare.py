@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,11 +173,3 @@ def _broken(row: Comparison) -> Problem:
     return Problem(f"{message}, {off} the published {published}",
                    f"its tolerance is {100 * figure.tolerance:g} %: the model has changed, or it never held",
                    (*figure.path, "tolerance"))  # fmt: skip
-
-
-def by_design(rows: Iterable[Comparison]) -> Mapping[str, list[Comparison]]:
-    """Comparisons by the file that holds them, in order."""
-    found: dict[str, list[Comparison]] = {}
-    for row in rows:
-        found.setdefault(row.design, []).append(row)
-    return found

@@ -11,7 +11,7 @@ import ast
 import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, NoReturn
 
@@ -22,6 +22,7 @@ Result = Mapping[str, Any]
 Lookup = Callable[[str], Result]
 LONGEST = 20_000
 """Characters; anything longer is no figure of a paper."""
+DEEP = "write sum(a, b, ...) in place of a long a + b + ..., or use another case"
 MOST_BITS = 4096
 """Of a whole number: powers beyond are not worked out."""
 
@@ -88,7 +89,10 @@ class Expression:
         Raises:
             SpecError: A name that the result does not have, a value that is no number, a division by zero.
         """
-        return _Evaluator(self.text, result, lookup).number(self.tree)
+        try:
+            return _Evaluator(self.text, result, lookup).number(self.tree)
+        except RecursionError:
+            raise SpecError(Problem("is nested too deeply", DEEP)) from None
 
 
 def parse_expression(text: str) -> Expression:
@@ -112,8 +116,8 @@ def parse_expression(text: str) -> Expression:
     try:
         cases = tuple(_checked(tree, text))
     except RecursionError:
-        raise SpecError(Problem("is nested too deeply", f"write {ALLOWED}")) from None
-    return Expression(text, tree, tuple((name, indent + offset) for name, offset in cases))
+        raise SpecError(Problem("is nested too deeply", DEEP)) from None
+    return Expression(text, tree, cases)
 
 
 def _place(node: ast.expr, text: str) -> tuple[int, int]:
@@ -141,7 +145,7 @@ def _checked(node: ast.expr, text: str) -> Iterator[tuple[str, int]]:
     """Refuse what is no arithmetic; the cases that are named, with their offsets."""
     match node:
         case ast.Constant(value=bool()) | ast.Constant(value=complex()):
-            _fail(node, text, "is no number", f"write {ALLOWED}")
+            _fail(node, text, f"'{ast.unparse(node)}' is no number", f"write {ALLOWED}")
         case ast.Constant(value=int() | float()) | ast.Name():
             return
         case ast.UnaryOp(op=ast.UAdd() | ast.USub(), operand=operand):
@@ -155,8 +159,8 @@ def _checked(node: ast.expr, text: str) -> Iterator[tuple[str, int]]:
             yield from _checked(inner, text)
         case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
             yield from _checked_call(node, function, arguments, text)
-        case ast.Constant(value=str()):
-            _fail(node, text, "is text where a number was meant", f"write {ALLOWED}")
+        case ast.Constant(value=str(word)):
+            _fail(node, text, f"'{word}' is text where a number was meant", f"write {ALLOWED}")
         case _:
             part = ast.get_source_segment(text[len(text) - len(text.lstrip()) :], node) or "this"
             _fail(node, text, f"'{part}' is no arithmetic", f"write {ALLOWED}")
@@ -270,9 +274,13 @@ class _Evaluator:
         keys = path.split(".")
         found = [(value, entry.get("repeat", 1)) for entry in einsums.values() for value in _values(entry, keys)]
         if not found:
-            names = {str(key) for entry in einsums.values() for key in _deepest(entry, keys)}
-            wrong = next((key for key in keys if key != "*" and key not in names), path)
-            _fail(node, self.text, f"no Einsum has '{path}'", suggested(wrong, names, "what there is at that place"))
+            ends = [end for entry in einsums.values() for end in _ends(entry, keys)]
+            deepest = max((depth for depth, _ in ends), default=0)
+            names = {name for depth, name in ends if depth == deepest}
+            where = ".".join(keys[:deepest])
+            hint = suggested(keys[deepest], names, f"below '{where}'" if where else "an Einsum has")
+            hint = hint if names else "there is nothing below a single value: shorten the path"
+            _fail(node, self.text, f"no Einsum has '{path}'", hint)
         return sum(self._as_number(node, value) * repeat for value, repeat in found)
 
 
@@ -286,16 +294,12 @@ def _values(data: Any, keys: Sequence[str]) -> Iterator[Any]:
                 yield from _values(data[key], keys[1:])
 
 
-def _deepest(data: Any, keys: Sequence[str]) -> Iterable[str]:
-    """Keys there are where a path ends that leads nowhere."""
-    if not isinstance(data, Mapping):
-        return ()
-    below = [data[key] for key in (data if keys[0] == "*" else (keys[0],)) if key in data] if keys else []
+def _ends(data: Any, keys: Sequence[str], depth: int = 0) -> Iterator[tuple[int, str]]:
+    """(depth, key) of what there is where a path ends that leads nowhere."""
+    if not isinstance(data, Mapping) or not keys:
+        return
+    below = [data[key] for key in (data if keys[0] == "*" else (keys[0],)) if key in data]
     if not below:
-        return data
-    return [name for inner in below for name in _deepest(inner, keys[1:])]
-
-
-def moved(problem: Problem, offset: int) -> Problem:
-    """The problem, its place counted from further left."""
-    return replace(problem, offset=problem.offset + offset)
+        yield from ((depth, str(key)) for key in data)
+    for inner in below:
+        yield from _ends(inner, keys[1:], depth + 1)
