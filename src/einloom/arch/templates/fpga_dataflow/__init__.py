@@ -1,0 +1,1 @@
+"""``fpga_dataflow``: tasks on an FPGA that talk through finite FIFOs."""
