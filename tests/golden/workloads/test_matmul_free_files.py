@@ -19,24 +19,29 @@ def scaled(weights):
     return {name: np.multiply(*plain.ternary(value)) for name, value in weights.items()}
 
 
-def test_two_tokens_of_the_block_carry_the_state():
+@pytest.mark.parametrize("gain", [1, 1e-3, 1e-6])
+def test_two_tokens_of_the_block_carry_the_state(gain):
+    """Small gains bring the bound of the 8-bit scale into play."""
     block = kernel("matmulfree_block", B=2, D=12, N=20)
     weights = latent_weights(block)
     inputs = random_inputs(block, **scaled(weights))
+    inputs = {name: gain * value if name.startswith("S") else value for name, value in inputs.items()}
     gains = {name: inputs[name] for name in ("S1", "SO", "S2", "SF")}
     state, expected_state = inputs["HP"], inputs["HP"]
     for token in (inputs["X"], -inputs["X"][::-1]):
         found = block.run({**inputs, "X": token, "HP": state})
         expected, expected_state = plain.matmul_free_block(token, expected_state, {**weights, **gains})
-        assert np.allclose(found["Y"], expected)
+        assert np.allclose(found["Y"] - token, expected - token, rtol=1e-6, atol=1e-12)
         assert np.allclose(found["HT"], expected_state)
         state = found["HT"]
 
 
-def test_the_head_is_ternary_too():
-    head = catalogue("matmulfree_370m").cascades[-1].with_ranks(B=2, D=12, V=7)
+@pytest.mark.parametrize("size", ["370m", "1.3b", "2.7b"])
+def test_the_head_is_ternary_too(size):
+    head = catalogue(f"matmulfree_{size}").cascades[-1].with_ranks(B=2, D=12, V=7)
     weights = latent_weights(head)
     inputs = random_inputs(head, **scaled(weights))
+    inputs["X"] = inputs["X"] * 1e-3  # the epsilon of the norm counts
     expected = plain.bit_linear(rms_norm(inputs["X"], inputs["S"]), weights["WH"])
     assert np.allclose(head.run(inputs)["Y"], expected)
     assert head.bits_of("WH") * 5 == 8
