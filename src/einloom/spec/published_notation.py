@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,6 +24,8 @@ from einloom.spec.document import Document, Strict, at, problems_of, show, sugge
 from einloom.validation import Case, Expression, Figure, Published, Source, parse_expression
 from einloom.validation.figures import CLASSES, OBJECTIVES, PREDICTED, RUNS, Range
 
+LARGEST = 1e300
+"""No figure of a paper."""
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
 
 
@@ -347,6 +348,6 @@ def _number(value: Any) -> int | float | None:
     if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,50}\s*/\s*\d{1,50}\s*", value):
         numerator, _, denominator = value.partition("/")
         return float(Fraction(int(numerator), int(denominator))) if int(denominator) else None
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not abs(value) < LARGEST:
         return None
     return value

@@ -23,7 +23,7 @@ Lookup = Callable[[str], Result]
 LONGEST = 20_000
 """Characters; anything longer is no figure of a paper."""
 DEEP = "write sum(a, b, ...) in place of a long a + b + ..., or use another case"
-MOST_BITS = 4096
+MOST_BITS = 2100
 """Of a whole number: powers beyond are not worked out."""
 
 
@@ -201,13 +201,14 @@ class _Evaluator:
         """The number that a node is worth. Raises `SpecError` at its place."""
         try:
             value = self._number(node)
+            finite = math.isfinite(value)
         except ZeroDivisionError:
             _fail(node, self.text, "divides by zero", "look at the divisor: is it what was meant?")
         except OverflowError:
             _fail(node, self.text, "is too large for a number", "look at the units and powers")
         except ValueError as error:
             _fail(node, self.text, f"has no value: {error}", "look at what it is taken of")
-        if not math.isfinite(value):
+        if not finite:
             _fail(node, self.text, f"is {value}", "a figure is a finite number")
         return value
 

@@ -84,6 +84,8 @@ def test_whole_numbers_stay_exact(a, b, c):
         ("1 + cycles / (cycles - 1000)", "divides by zero", "divisor", "cycles / (cycles - 1000)"),
         ("1e308 * 10", "is inf", "finite", "1e308 * 10"),
         ("10.0 ** 999", "is too large for a number", "powers", "10.0 ** 999"),
+        ("1 + " + "9" * 400, "is too large for a number", "powers", "9" * 400),
+        ("2 ** 1023 * 2 ** 1023", "is too large for a number", "powers", "2 ** 1023 * 2 ** 1023"),
         ("9 ** 9 ** 9", "is too large for a number", "powers", "9 ** 9 ** 9"),
         ("(-2) ** 0.5", "the power of a negative number", "taken of", "(-2) ** 0.5"),
         ("1 + sqrt(0 - cycles)", "has no value", "taken of", "sqrt(0 - cycles)"),

@@ -96,6 +96,15 @@ def test_a_tolerance_is_in_per_cent(text, share):
     assert read_published(parse(PUBLISHED.replace("0 %", text))).cases["small"].figures[0].tolerance == share
 
 
+@pytest.mark.parametrize("value", ["9" * 400, "1e400", ".inf", "-.inf", ".nan", "true", "1/0", "1 ms", "[1, x]", "[1]"])
+def test_what_is_no_published_number_is_told(value):
+    with pytest.raises(el.SpecError) as caught:
+        read_published(parse(PUBLISHED.replace("17/32", value)))
+    (problem,) = caught.value.problems
+    assert "number" in problem.message
+    assert problem.hint == "write a number, a fraction such as 17/32, or a range [41, 137]"
+
+
 def test_a_design_without_figures_has_none(tmp_path):
     assert load_published(written(tmp_path, "d.yaml", DESIGN)) is None
     assert load_published(written(tmp_path, "n.yaml", DESIGN + "published: null\n")) is None
