@@ -10,7 +10,7 @@ from einloom.report.tables import Grid
 
 HEADER = ("case", "figure", "unit", "published", "ours", "error [%]", "class", "basis", "remark")
 Row = Mapping[str, Any]
-DIGITS = 5
+DIGITS, LARGE = 5, 15
 
 
 def validation_tables(rows: Sequence[Row]) -> list[Grid]:
@@ -70,9 +70,9 @@ def _value(value: Any) -> str:
         return ""
     if isinstance(value, Sequence):
         return " to ".join(map(_value, value))
-    if isinstance(value, int) or (abs(value) >= 10**DIGITS and abs(value) < 10**15 and value == int(value)):
-        return f"{int(value):,}"
-    if abs(value) >= 10**DIGITS and abs(value) < 10**9:
+    if isinstance(value, int):
+        return f"{value:,}"
+    if 10**DIGITS <= abs(value) < 10**LARGE:
         return f"{value:,.0f}"
     return f"{value:.{DIGITS}g}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 
 from einloom.errors import EinloomError, Problem
@@ -77,6 +78,25 @@ class Validation:
     def to_dict(self) -> list[dict[str, Any]]:
         """Plain data: what ``einloom validate --json`` prints."""
         return [comparison.to_dict() for comparison in self.comparisons]
+
+    def to_frame(self) -> Any:
+        """One row a figure (needs pandas)."""
+        import pandas as pd  # noqa: PLC0415
+
+        return pd.DataFrame(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        columns = ("design", "case", "figure", "unit", "published", "modelled", "error", "class", "basis")
+        head = "".join(f"<th>{column}</th>" for column in columns)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{_cell(row[column])}</td>" for column in columns) + "</tr>" for row in self.to_dict()
+        )
+        said = "".join(f"<p>{escape(str(problem.message))}</p>" for problem in self.problems)
+        return f"<table><tr>{head}</tr>{rows}</table>{said}"
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else escape(str(value))
 
 
 def relative_error(modelled: Number, published: float | Range) -> float | None:

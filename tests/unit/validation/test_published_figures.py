@@ -208,6 +208,8 @@ def test_published_and_modelled_stand_side_by_side(design):
     assert rows[3]["published"] is rows[3]["modelled"] is None
     assert rows[3]["reason"] == "the voltage is not given"
     assert json.loads(json.dumps(rows)) == rows
+    assert found._repr_html_().count("<tr>") == 5
+    assert "<td>cycles</td><td>cycles</td><td>262144</td><td>262144</td><td>0</td><td>exact</td>" in found._repr_html_()
     assert found.ok
 
 
