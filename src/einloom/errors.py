@@ -6,7 +6,8 @@ allowed. The edge that read the file (``einloom.spec``) adds file, line and colu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 Path = tuple[str | int, ...]
@@ -92,3 +93,15 @@ class MappingError(EinloomError):
 
 class PluginError(EinloomError):
     """A third-party template or component that does not load or does not keep its contract."""
+
+
+@contextmanager
+def code_of(who: str) -> Iterator[None]:
+    """Around code of a template: whatever it raises that is no message for the user becomes one, with its name."""
+    try:
+        yield
+    except EinloomError:
+        raise
+    except Exception as error:  # code of others
+        what = f"{who} fails: {type(error).__name__}: {error}"
+        raise PluginError(what, "report this to the author of the template") from error

@@ -17,12 +17,18 @@ from typing import Literal, get_args
 from einloom.arch.tree import Amount, Architecture
 from einloom.errors import PluginError, Problem, SpecError
 
-Kind = Literal["count", "size", "rate", "frequency", "length", "choice", "flag", "text"]
+Kind = Literal[
+    "count", "number", "size", "rate", "frequency", "length", "time", "energy", "power", "choice", "names", "flag",
+    "text", "table",
+]  # fmt: skip
 """What a parameter is, and what ``build`` receives for it:
 
-count: an ``int``; size: an `Amount` of storage; rate: an `Amount` a cycle; frequency: Hz as a ``float``;
-length: nm as a ``float``; choice and text: a ``str``; flag: a ``bool``.
+count: an ``int``; number: a ``float``; size: an `Amount` of storage; rate: an `Amount` a cycle; frequency: Hz, length:
+nm, time: s, energy: pJ, power: W, each a ``float``; choice and text: a ``str``; names: a ``tuple`` of words among the
+choices; flag: a ``bool``; table: a ``dict`` as YAML gave it, which ``build`` checks (`SpecError` with its path).
 """
+
+_NUMBERS = ("count", "number", "frequency", "length", "time", "energy", "power")
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "count": (int,),
@@ -30,10 +36,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "rate": (Amount,),
     "frequency": (float, int),
     "length": (float, int),
+    "number": (float, int),
+    "time": (float, int),
+    "energy": (float, int),
+    "power": (float, int),
     "choice": (str,),
+    "names": (tuple,),
+    "table": (dict,),
     "flag": (bool,),
     "text": (str,),
 }
+
+_UNITS = {"frequency": (1e9, "GHz"), "length": (1, "nm"), "time": (1e-9, "ns"), "energy": (1, "pJ"), "power": (1, "W")}
 
 
 class _Required:
@@ -50,9 +64,9 @@ class Parameter:
     """One typed parameter of a template.
 
     Attributes: name: As in YAML. kind: Its type and unit. meaning: One line. default: Value in base units;
-        None when the template derives it; `REQUIRED` when the user must give it. low: Smallest count,
-        frequency or length. high: Largest one. choices: Values of a choice. unlimited: Whether ``inf`` is
-        allowed (sizes and rates).
+        None when the template derives it; `REQUIRED` when the user must give it. low: Smallest number of any
+        kind (1; give 0 where that is allowed). high: Largest one. choices: Values of a choice, or the names that a
+        list may have. unlimited: Whether ``inf`` is allowed (sizes and rates).
     """
 
     name: str
@@ -82,7 +96,12 @@ class Parameter:
             raise SpecError(f"parameter '{self.name}' is {value!r}", f"expected: {self.kind}", (self.name,))
         if self.kind == "choice" and value not in self.choices:
             raise SpecError(*unknown_name(str(value), self.choices, self.name), (self.name,))
-        if self.kind in ("count", "frequency", "length"):
+        if self.kind == "names":
+            assert isinstance(value, tuple)
+            for word in value:
+                if word not in self.choices:
+                    raise SpecError(*unknown_name(str(word), self.choices, self.name), (self.name,))
+        if self.kind in _NUMBERS:
             assert isinstance(value, int | float)
             if not self.low <= value <= self.high or math.isinf(value):
                 raise SpecError(f"'{value:.10g}' is out of range", self._range(), (self.name,))
@@ -151,6 +170,9 @@ class Template:
         """
         values = self.resolve(given)
         built = self.build(values)
+        if not isinstance(built, Architecture):
+            what = f"the template '{self.name}' builds {type(built).__name__}, not an Architecture"
+            raise PluginError(what, "tell its author: `build` ends in `return Architecture(...)`")
         return replace(built, name=name or built.name, template=self.name, parameters=tuple(values.items()))
 
 
@@ -160,8 +182,11 @@ def show_value(kind: Kind, value: object) -> str:
         return _show_amount(value) + ("/cycle" if kind == "rate" and not math.isinf(value.value) else "")
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int | float) and kind in ("frequency", "length"):
-        return f"{value / 10**9:g} GHz" if kind == "frequency" else f"{value:g} nm"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, int | float) and kind in _UNITS:
+        size, unit = _UNITS[kind]
+        return f"{value / size:g} {unit}"
     return str(value)
 
 

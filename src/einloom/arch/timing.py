@@ -59,7 +59,7 @@ class TimingLaw:
     """
 
     def terms(self, activity: Activity) -> Mapping[str, Array]:
-        """Cycles added to the busiest resource, by name. Shape ``(candidates,)`` each.
+        """Cycles added to the busiest resource, by name, at least 0. Shape ``(candidates,)`` each, or one for all.
 
         The names ``compute`` and ``stall`` (what a memory port adds) are the model's own.
         """

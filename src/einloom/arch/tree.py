@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from einloom.arch.engine import Engine
 from einloom.arch.rules import Einsum, EinsumRules, MappingRules
 from einloom.arch.timing import TimingLaw
-from einloom.errors import SpecError
+from einloom.errors import SpecError, code_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -319,7 +319,13 @@ class Architecture:
 
     def rules_for(self, einsum: Einsum) -> EinsumRules:
         """What a mapping of ``einsum`` may do here, with roles resolved to its tensors."""
-        return self.rules.of(self, einsum)
+        with code_of(f"{type(self.rules).__name__} of {self.origin}"):
+            return self.rules.of(self, einsum)
+
+    @property
+    def origin(self) -> str:
+        """Whose code it brings along, for a message."""
+        return f"the template '{self.template}'" if self.template else f"the architecture '{self.name}'"
 
     def parts(self) -> tuple[Memory | Compute, ...]:
         """Every level that has an area and leaks."""

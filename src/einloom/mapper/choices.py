@@ -16,7 +16,7 @@ import numpy as np
 
 from einloom.arch.engine import Array, Columns, Program, Step, Value
 from einloom.arch.tree import Architecture
-from einloom.errors import MappingError, Path, Problem
+from einloom.errors import MappingError, Path, Problem, code_of
 from einloom.mapper.found import Objective, key_of
 from einloom.mapper.fronts import nondominated
 from einloom.mapper.whole import Run
@@ -128,7 +128,8 @@ class EngineMapper:
     def _steps(self, program: Program, part: str, shared: Mapping[str, Value]) -> Sequence[Step]:
         engine = self.architecture.engine
         assert engine is not None
-        steps = engine.steps(program, shared)
+        with code_of(f"{type(engine).__name__} of {self.architecture.origin}"):
+            steps = engine.steps(program, shared)
         self._check_names(steps, part, shared)
         return [
             replace(

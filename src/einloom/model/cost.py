@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from einloom.arch.tree import UNLIMITED, Amount, Architecture, Fanout, Memory
-from einloom.errors import MappingError, Problem
+from einloom.errors import MappingError, PluginError, Problem, code_of
 from einloom.model import counts
 from einloom.model.activity import CountedActivity
 from einloom.model.arrays import Array, exact
@@ -139,12 +139,34 @@ class Priced:
         """Cycles by name; their sum is :attr:`cycles`."""
         compute = self.compute_cycles.astype(float)
         busiest = self._busiest
-        law = self.architecture.timing.terms(CountedActivity(self.batch))
+        law = self._law
         return {
             "compute": compute,
             "stall": busiest - compute,
             **{name: term.astype(float) for name, term in law.items()},
         }
+
+    @cached_property
+    def _law(self) -> Mapping[str, Array]:
+        """What the timing law adds, checked: a term below 0 would hide cycles and void the proof of the mapper.
+
+        Raises:
+            PluginError: A term is not at least 0, has the shape of something else, or a name of the model's own.
+        """
+        who = f"{type(self.architecture.timing).__name__} of {self.architecture.origin}"
+        with code_of(who):
+            found = self.architecture.timing.terms(CountedActivity(self.batch))
+            law = {name: np.asarray(term) for name, term in found.items()}
+        law = {name: np.full(self.batch.like.shape, term) if term.ndim == 0 else term for name, term in law.items()}
+        for name, term in law.items():
+            wrong = (
+                "is a name of the model's own" if name in ("compute", "stall")
+                else f"has the shape {term.shape}, not {self.batch.like.shape}" if term.shape != self.batch.like.shape
+                else "" if np.all(term >= 0) else "is not at least 0"
+            )  # fmt: skip
+            if wrong:
+                raise PluginError(f"{who}: the term '{name}' {wrong}", "report this to the author of the template")
+        return law
 
     @cached_property
     def cycles(self) -> Array:

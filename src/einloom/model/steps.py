@@ -10,7 +10,7 @@ import numpy as np
 
 from einloom.arch.engine import Array, Columns, Cost, Program, Step, Value
 from einloom.arch.tree import Architecture, Memory
-from einloom.errors import PluginError
+from einloom.errors import PluginError, code_of
 from einloom.model.result import ComputeResult, EinsumResult, MemoryResult, Number, TensorCounts
 
 
@@ -26,7 +26,8 @@ class PricedStep:
 
     @cached_property
     def cost(self) -> Cost:
-        return self.step.cost(self.columns)
+        with code_of(f"step '{self.step.name}' of {self.architecture.origin}"):
+            return self.step.cost(self.columns)
 
     def _column(self, values: Array | float) -> Array:
         return np.broadcast_to(np.asarray(values), (self.candidates,))
