@@ -40,6 +40,7 @@ def test_fusemax_is_exact_and_near_its_means():
     rows = [row for row in validated("designs/fusemax").to_dict() if row["class"] == "exact"]
     assert len(rows) == 25 * 4 + 8 * 2 + 10 + 6  # attention, other arrays, linear layers: cycles, and traffic but XLM's
     assert max(abs(row["error"]) for row in rows) < 1e-12
+    assert {Path(row["design"]).stem for row in rows} >= {"unfused", "flat", "flat_held", "flat_long", "binding"}
     means = {row["figure"]: row for row in validated("designs/fusemax").to_dict() if row["class"] == "ratio"}
     assert means["speed-up over FLAT, attention"]["modelled"] == pytest.approx(6.7226, abs=1e-4)
     assert means["speed-up over FLAT, end to end"]["modelled"] == pytest.approx(5.3017, abs=1e-4)

@@ -15,8 +15,8 @@ DIGITS, LARGE = 5, 15
 
 def validation_tables(rows: Sequence[Row]) -> list[Grid]:
     """One table for each file that holds figures, from the plain data of `Validation.to_dict`."""
-    designs = dict.fromkeys(row["design"] for row in rows)
-    return [_table(name, [row for row in rows if row["design"] == name]) for name in designs]
+    files = dict.fromkeys(row["file"] for row in rows)
+    return [_table(name, [row for row in rows if row["file"] == name]) for name in files]
 
 
 def summary(rows: Sequence[Row]) -> str:

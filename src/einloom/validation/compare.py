@@ -21,13 +21,15 @@ class Comparison:
     """One figure and what the model says.
 
     Attributes:
-        design: The file that holds the figure.
+        file: Holds the figure.
+        design: The design file that its case runs.
         case: Name of the case.
         figure: As published.
         modelled: None where it cannot be checked, or where the model failed.
         problem: Why the model failed; else empty.
     """
 
+    file: str
     design: str
     case: str
     figure: Figure
@@ -60,7 +62,7 @@ class Comparison:
             "error": self.error, "class": figure.kind, "basis": figure.basis, "source": str(figure.source),
             "unit": figure.unit, "case": self.case, "tolerance": figure.tolerance, "reason": figure.reason or None,
             "how_seen": figure.how_seen or None, "ok": self.ok, "title": figure.source.title or None,
-            "url": figure.source.url or None, "problem": self.problem or None,
+            "url": figure.source.url or None, "problem": self.problem or None, "file": self.file,
         }  # fmt: skip
 
 
@@ -113,13 +115,13 @@ def relative_error(modelled: Number, published: float | Range) -> float | None:
 
 
 def compare(
-    published: Published, design: str, run: Callable[[Case], Result], told: Callable[[str], None] | None = None
+    published: Published, file: str, run: Callable[[Case], Result], told: Callable[[str], None] | None = None
 ) -> tuple[list[Comparison], list[Problem]]:
     """Every figure of a file against the model.
 
     Args:
         published: The figures.
-        design: How the file is named in the answer.
+        file: How the file that holds them is named in the answer.
         run: The result of a case as plain data; called once for each case that figures ask for.
         told: Told the name of each case before its figures.
 
@@ -148,7 +150,7 @@ def compare(
         if told:
             told(case.name)
         for figure in case.figures:
-            row = _compared(figure, case.name, design, result_of, problems)
+            row = _compared(figure, case, file, result_of, problems)
             if row.ok is False and not row.problem:
                 problems.append(_broken(row))
             rows.append(row)
@@ -163,17 +165,18 @@ class _NotRun(Exception):
 
 
 def _compared(
-    figure: Figure, case: str, design: str, result_of: Callable[[str], Result], problems: list[Problem]
+    figure: Figure, case: Case, file: str, result_of: Callable[[str], Result], problems: list[Problem]
 ) -> Comparison:
+    row = Comparison(file, case.design_beside(file), case.name, figure, None)
     if figure.modelled is None:
-        return Comparison(design, case, figure, None)
+        return row
     try:
-        return Comparison(design, case, figure, figure.modelled.value(result_of(case), result_of))
+        return replace(row, modelled=figure.modelled.value(result_of(case.name), result_of))
     except _NotRun as error:
-        return Comparison(design, case, figure, None, str(error))
+        return replace(row, problem=str(error))
     except EinloomError as error:
         problems.extend(problem.below(*figure.path, "modelled") for problem in error.problems)
-        return Comparison(design, case, figure, None, error.problems[0].message)
+        return replace(row, problem=error.problems[0].message)
 
 
 def _of_case(found: Iterable[Problem], case: Case) -> Iterable[Problem]:

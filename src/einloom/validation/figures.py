@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
+from posixpath import normpath
 from typing import Any, Literal, get_args
 
+from einloom.catalogue import FOLDERS
 from einloom.errors import Path
 from einloom.validation.expression import Expression
 
@@ -84,6 +87,14 @@ class Case:
     fusion: bool
     figures: tuple[Figure, ...]
     path: Path
+
+    def design_beside(self, file: str) -> str:
+        """The design file that runs, as one names it who names the file that holds the figures ``file``."""
+        if not self.design:
+            return file
+        if PurePath(self.design).is_absolute() or PurePath(self.design).parts[0] in FOLDERS:
+            return self.design
+        return normpath((PurePath(file).parent / self.design).as_posix())
 
 
 @dataclass(frozen=True, slots=True)

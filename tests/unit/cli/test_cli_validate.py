@@ -3,7 +3,7 @@
 import pytest
 
 KEYS = {"design", "figure", "published", "modelled", "error", "class", "basis", "source", "unit", "case", "tolerance",
-        "reason", "how_seen", "ok", "title", "url", "problem"}  # fmt: skip
+        "reason", "how_seen", "ok", "title", "url", "problem", "file"}  # fmt: skip
 DESIGN = """
 version: 1
 workload:

@@ -4,7 +4,7 @@ import pytest
 
 from einloom.report.validation import summary, validation_tables
 
-ROW = {"design": "d.yaml", "case": "a", "figure": "f", "unit": "ms", "published": 2.0, "modelled": 2.1, "error": 0.05,
+ROW = {"file": "d.yaml", "design": "d.yaml", "case": "a", "figure": "f", "unit": "ms", "published": 2.0, "modelled": 2.1, "error": 0.05,
        "class": "silicon", "basis": "predicted", "source": "paper", "title": None, "tolerance": None, "reason": None,
        "ok": None, "problem": None}  # fmt: skip
 
@@ -46,7 +46,7 @@ def test_a_remark_says_what_the_number_does_not(changes, remark):
 
 
 def test_there_is_a_table_a_design_and_a_case_is_named_once():
-    rows = [ROW, {**ROW, "figure": "g"}, {**ROW, "case": "b"}, {**ROW, "design": "e.yaml"}]
+    rows = [ROW, {**ROW, "figure": "g"}, {**ROW, "case": "b"}, {**ROW, "file": "e.yaml"}]
     tables = validation_tables(rows)
     assert [table.title for table in tables] == ["d.yaml", "e.yaml"]
     assert [row[0] for row in tables[0].rows] == ["a", "", "b"]

@@ -139,7 +139,18 @@ published:
 """
     found = el.validate(written(tmp_path, "means.yaml", block))
     assert [row.modelled for row in found.comparisons] == [2.0]
+    assert [row.file for row in found.comparisons] == [str(tmp_path / "means.yaml")]
+    assert [row.design for row in found.comparisons] == [str(tmp_path / "other.yaml")]
     assert found.ok
+
+
+@pytest.mark.parametrize(
+    ("design", "named"),
+    [("", "designs/x/p.yaml"), ("a.yaml", "designs/x/a.yaml"), ("../y/a.yaml", "designs/y/a.yaml"),
+     ("designs/z/a.yaml", "designs/z/a.yaml"), ("/abs/a.yaml", "/abs/a.yaml")],
+)  # fmt: skip
+def test_the_design_that_runs_is_named(design, named):
+    assert Case("c", design, {}, None, "latency", True, (), ()).design_beside("designs/x/p.yaml") == named
 
 
 # -- comparing
