@@ -109,7 +109,7 @@ def _closed(waiting: Sequence[ProgramEinsum], runs: Sequence[UnitRun]) -> list[G
 
 
 def _run(einsum: ProgramEinsum, unit_of: Callable[[ProgramEinsum, Contraction], str]) -> UnitRun | None:
-    if not is_contraction(einsum):
+    if not any(work.operator == "mac" for work in einsum.work) or not is_contraction(einsum):
         return None
     product = contraction_of(einsum)
     if product is None:

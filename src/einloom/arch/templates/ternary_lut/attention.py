@@ -8,6 +8,7 @@ products of one row, keys and values streamed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from einloom.arch.engine import Array, Columns, Contraction, Cost, Laws, Value, Words
 from einloom.arch.templates.cascade_steps import Crossing, Group, UnitRun
-from einloom.arch.templates.ternary_lut.surroundings import DRAM, Surroundings, finished
+from einloom.arch.templates.surroundings import DRAM, Surroundings, finished
 
 ATTENTION = "Attention"
 REVERSED, NATURAL = "reversed", "natural"
@@ -57,7 +58,7 @@ def key_visits(queries: int, keys: int, rows: int, causal_order: Array) -> Array
     ``sum over i = 1..n of min(keys, keys - queries + i rows)``; whole blocks: ``rows n (n + 1) / 2`` of ``rows n^2``.
     """
     blocks = -(-queries // rows)
-    ends = np.minimum(keys, keys - queries + rows * np.arange(1, blocks + 1))
+    ends = np.clip(keys - queries + rows * np.arange(1, blocks + 1), 0, keys)
     return np.where(causal_order, int(ends.sum()), blocks * keys)
 
 
@@ -84,7 +85,7 @@ class AttentionUnit:
 
     def choices(self, group: Group) -> Mapping[str, tuple[Value, ...]]:
         """The order of a prompt's keys, where a mask makes a difference."""
-        if len(group.runs) > 1 and masked(group):
+        if len(group.runs) > 1 and masked_by(group) is not None:
             return {"order": (REVERSED, NATURAL)}
         return {}
 
@@ -111,7 +112,9 @@ class AttentionUnit:
         for run in scores:
             product, last = run.contraction, values.contraction
             fused = product.n == last.k
-            visits = key_visits(product.m, product.n, self.rows, np.asarray(order == REVERSED))
+            queries = run.einsum.extents.get(masked_by(group) or "", product.m)
+            sharing = product.m // queries  # heads that share keys and values
+            visits = sharing * key_visits(queries, product.n, self.rows, np.asarray(order == REVERSED))
             width = last.n if fused else 0
             work = PromptWork(product.batch, visits, product.k, width, self.lanes, self.key_overhead)
             for name, term in LAWS.of(work).items():
@@ -122,7 +125,7 @@ class AttentionUnit:
                 moved = product.batch * visits * size
                 streamed = streamed + moved * float(tensor.bits)
                 words[DRAM, tensor.tensor] = self._words(tensor.tensor, moved, crossings)
-            share = share + visits / (-(-product.m // self.rows) * product.n) / len(scores)
+            share = share + visits / (sharing * -(-queries // self.rows) * product.n) / len(scores)
         return self._priced(group, crossings, terms, streamed, share, words)
 
     def _words(self, tensor: str, moved: Array, crossings: Sequence[Crossing]) -> Words:
@@ -168,6 +171,13 @@ def product_macs(product: Contraction) -> int:
     return product.batch * product.m * product.n * product.k
 
 
-def masked(group: Group) -> bool:
-    """Whether a guard (``m <= p``) in the group cuts off keys of later tokens."""
-    return any("|" in einsum.text for einsum in group.einsums)
+_GUARD = re.compile(r"\|\s*(?P<key>[a-z]\w*)\s*<=\s*(?P<query>[a-z]\w*)\s*\}")
+
+
+def masked_by(group: Group) -> str | None:
+    """The rank variable of the queries, where a guard ``m <= p`` in the group cuts off the keys of later tokens."""
+    for einsum in group.einsums:
+        guard = _GUARD.search(einsum.text)
+        if guard:
+            return guard["query"]
+    return None

@@ -10,13 +10,13 @@ from fractions import Fraction
 from einloom.arch.components import Library, library
 from einloom.arch.devices import RESOURCES, device
 from einloom.arch.fabric import dynamic_power
+from einloom.arch.templates.surroundings import DRAM, STREAMS, OffChip, StreamUnit, Surroundings
 from einloom.arch.templates.ternary_lut import parameters as p
 from einloom.arch.templates.ternary_lut.attention import ATTENTION, AttentionUnit
 from einloom.arch.templates.ternary_lut.engine import LookupEngine, Routing, Unit
 from einloom.arch.templates.ternary_lut.lookup import Tables, entry_bits
 from einloom.arch.templates.ternary_lut.processor import CORE, CoreUnit, Processor, calibrated
 from einloom.arch.templates.ternary_lut.resources import UltraRam, calibrated_lut, primitive_lut
-from einloom.arch.templates.ternary_lut.surroundings import DRAM, STREAMS, OffChip, StreamUnit, Surroundings
 from einloom.arch.templates.ternary_lut.units import (
     HOST,
     LOOKUP,

@@ -20,8 +20,8 @@ import numpy as np
 
 from einloom.arch.engine import Array, Columns, Cost, Value
 from einloom.arch.templates.cascade_steps import Crossing, Group, stream_operations
+from einloom.arch.templates.surroundings import DRAM, Surroundings, finished
 from einloom.arch.templates.ternary_lut.attention import product_macs
-from einloom.arch.templates.ternary_lut.surroundings import DRAM, Surroundings, finished
 from einloom.errors import MappingError
 
 CORE = "Cores"

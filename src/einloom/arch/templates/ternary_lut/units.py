@@ -9,9 +9,9 @@ import numpy as np
 
 from einloom.arch.engine import Array, Columns, Contraction, Cost, Value
 from einloom.arch.templates.cascade_steps import Crossing, Group
+from einloom.arch.templates.surroundings import DRAM, STREAMS, Surroundings, finished
 from einloom.arch.templates.ternary_lut.attention import product_macs
 from einloom.arch.templates.ternary_lut.lookup import LAWS, MIRRORED, SELECT, LookupWork, Tables, built_entries, lookups
-from einloom.arch.templates.ternary_lut.surroundings import DRAM, STREAMS, Surroundings, finished
 from einloom.arch.templates.ternary_lut.weights import WeightPath
 
 LOOKUP, HOST, WEIGHTS, SUMS = "Lookup", "Host", "Weights", "Sums"
