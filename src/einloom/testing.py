@@ -166,7 +166,8 @@ class TemplateContract:
     def test_no_unit_works_more_than_all_of_the_time(self) -> None:
         shares = self.mapped().utilization
         assert shares
-        assert all(0 < share <= 1 for share in shares.values())
+        assert all(0 <= share <= 1 for share in shares.values())
+        assert any(shares.values()), "some unit works; others may have nothing to do with a matrix product"
 
     def test_no_mapping_moves_less_than_is_compulsory(self) -> None:
         outermost = next(iter(self.mapped().einsums["Z"].memories.values()))

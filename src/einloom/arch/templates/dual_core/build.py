@@ -67,7 +67,7 @@ def build(params: Mapping[str, object]) -> Architecture:
     rate = params["bandwidth"]
     assert isinstance(rate, Amount)
     if rate.in_words:
-        raise SpecError("'bandwidth' is in words, which have no width here", "give it in GB/s or bits/cycle",
+        raise SpecError("'bandwidth' is in words, which have no width here", "give it in GB/s or B/cycle",
                         ("bandwidth",))  # fmt: skip
     names = params["without"]
     assert isinstance(names, tuple)

@@ -164,7 +164,7 @@ def bits_per_cycle(params: Mapping[str, object], name: str) -> float:
     value = params[name]
     assert isinstance(value, Amount)
     if value.in_words:
-        raise SpecError(f"'{name}' is in words, which have no width here", "give it in GB/s or bits/cycle", (name,))
+        raise SpecError(f"'{name}' is in words, which have no width here", "give it in GB/s or B/cycle", (name,))
     return float(value.value)
 
 
