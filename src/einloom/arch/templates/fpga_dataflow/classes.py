@@ -8,8 +8,8 @@ Off chip, a trip is one beat of the memory port. A burst pays the latency of the
 at every beat.
 
 Source of all constants: cycle counts in the reports and logs of the InTAR repository, github.com/OswaldHe/InTAR
-(Vitis HLS on the Alveo U280, FCCM 2025, arXiv:2502.08807). The `basis` of each names the rows that it was read off: they
-are no test of it, the other rows are.
+(Vitis HLS on the Alveo U280, FCCM 2025, arXiv:2502.08807). The `basis` of each names the rows that it was read off:
+they are no test of it, the other rows are.
 """
 
 from __future__ import annotations
@@ -66,4 +66,4 @@ CLASSES: Mapping[str, LoopClass] = MappingProxyType({
 
 START_UP = 490
 """Cycles before the first task and after the last one of a kernel with two ports on the board (120 in emulation).
-Read off MLP InTAR and MLP dataflow; in hardware emulation 120, where also a blocking write takes 7.7 (CNN sequential)."""
+Read off MLP InTAR and MLP dataflow. In emulation a blocking write takes 7.7 cycles (CNN sequential)."""
