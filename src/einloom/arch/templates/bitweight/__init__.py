@@ -165,7 +165,7 @@ TEMPLATE = Template(
     ),
     build=build,
     sources=(
-        "H. Wang et al., Exploring the Performance Improvement of Tensor Processing Engines through Transformation in "
+        "Q. Wu et al., Exploring the Performance Improvement of Tensor Processing Engines through Transformation in "
         "the Bit-weight Dimension of MACs, HPCA 2025, arXiv 2503.06342",
         "github.com/fhys/High-Performance-Tensor-Processing-Engines: areas, powers (SAED 32 nm), test benches",
     ),

@@ -14,7 +14,7 @@ select multiples of B). R x C is the array (``rows`` x ``cols``), ceil is the nu
 MAC, OPT1 and OPT2 take all digits of an operand in one cycle; OPT4C takes its digits that are not zero, one a cycle.
 A product may be cut into blocks of rows and columns; the terms add over its blocks.
 
-Source: the test benches of github.com/fhys/High-Performance-Tensor-Processing-Engines (H. Wang et al., HPCA 2025, arXiv
+Source: the test benches of github.com/fhys/High-Performance-Tensor-Processing-Engines (Q. Wu et al., HPCA 2025, arXiv
 2503.06342); the systolic arrays as SCALE-Sim v3 counts them (templates/systolic.py).
 """
 

@@ -5,8 +5,9 @@ authors' test benches draw it. EN-T writes its magnitude in base 4 with digits -
 carries. Each digit that is not zero is one partial product. All distributions here are exact: there are 256 operands,
 so nothing has to be drawn (the tests draw, and find the same).
 
-Source: H. Wang et al., HPCA 2025, arXiv 2503.06342, and its repository (encoder_multi_bit.v, sparse_encoder.v and
-test_opt4c_column_array.sv of github.com/fhys/High-Performance-Tensor-Processing-Engines); EN-T: doi 10818037 of IEEE.
+Source: Q. Wu et al., HPCA 2025, arXiv 2503.06342, and its repository, github.com/fhys/
+High-Performance-Tensor-Processing-Engines (encoder_multi_bit.v, sparse_encoder.v, test_opt4c_column_array.sv);
+EN-T: Q. Wu et al., ICCD 2024, pages 608-615.
 """
 
 from __future__ import annotations
