@@ -11,7 +11,7 @@ from plain_networks import attention, rms_norm
 
 
 def silu(x):
-    return x / (1 + np.exp(-x))
+    return x * np.exp(-np.logaddexp(0, -x))
 
 
 def ternary(weights):
