@@ -125,6 +125,8 @@ class Design:
         base, memory = split_objective(objective)
         asked: Objective = "pareto" if base == "edp" else base  # the best product of totals lies on the front
         mapper = EngineMapper(self.architecture, asked, memory, self.loaded.mapping)
+        if len(self.workload.cascades) > 1:
+            self._located(partial(mapper.check_choices, self._programs()))
         mapped = [self._located(partial(mapper.map, program, part)) for part, program in self._programs()]
         if base == "pareto":
             return Front(tuple(self._total(c, mapped, base) for c in combined_front(mapped, memory)), memory)

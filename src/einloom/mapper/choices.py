@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,6 +96,29 @@ class EngineMapper:
             raise errors[0]
         return runs
 
+    def check_choices(self, programs: Iterable[tuple[str, Program]]) -> None:
+        """A choice that the mapping gives for a whole network is one of some part of it.
+
+        Raises:
+            MappingError: No part has a choice of that name.
+        """
+        if self.plan is None or not self.plan.choices:
+            return
+        names: set[str] = set()
+        for part, program in programs:
+            for shared in self._shared(program, part):
+                names.update(shared, *(step.choices for step in self._steps(program, part, shared)))
+        problems = list(self._unknown_choices(names))
+        if problems:
+            raise MappingError(problems)
+
+    def _unknown_choices(self, names: Iterable[str]) -> Iterator[Problem]:
+        known = set(names)
+        assert self.plan is not None
+        for name in self.plan.choices:
+            if name not in known:
+                yield Problem(*_unknown(name, known, "choice"), ("choices", name))
+
     # -- choices that are given -----------------------------------------------------------------------------------
 
     def _given(self, part: str, step: str) -> dict[str, _Given]:
@@ -144,10 +167,7 @@ class EngineMapper:
         if self.plan is None:
             return
         all_names = {*shared, *(name for step in steps for name in step.choices)}
-        problems = [
-            Problem(*_unknown(name, all_names, "choice"), ("choices", name))
-            for name in self.plan.choices if name not in all_names
-        ]
+        problems = [] if part else list(self._unknown_choices(all_names))  # a network: `check_choices` asks all parts
         by_key = {f"{part}.{step.name}" if part else step.name: step for step in steps}
         for key, nest in self.plan.nests.items():
             if part and key.partition(".")[0] != part:
