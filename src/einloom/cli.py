@@ -234,14 +234,17 @@ def report(what: str, output: Path) -> None:
 
 @cli.command()
 @click.argument("designs", nargs=-1, metavar="[DESIGN]...")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=None, help="Processes that run cases; default: one a processor."
+)
 @json_option
-def validate(designs: tuple[str, ...], as_json: bool) -> None:
+def validate(designs: tuple[str, ...], workers: int | None, as_json: bool) -> None:
     """Hold DESIGNs (files or folders; none: all) to their published figures; exit 1 if a tolerance breaks."""
     from einloom.report.validation import summary, validation_tables
     from einloom.validating import validate as validated
 
     with _progress("validating", shown=not as_json and sys.stderr.isatty()) as progress:
-        found = _interruptible(lambda: validated(designs, progress=progress))
+        found = validated(designs, workers=workers or _processors(), progress=progress)
     rows = found.to_dict()
     if as_json:
         _print_json(rows)
@@ -285,6 +288,13 @@ def list_(what: str, as_json: bool) -> None:
     width = max((len(name) for name, _, _ in rows), default=0)
     for name, text, source in rows:
         click.echo(f"{name:<{width}}  {text}" + (f"  [{source}]" if source else ""))
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _interruptible(work: Callable[[], Result]) -> Result:

@@ -115,7 +115,7 @@ def relative_error(modelled: Number, published: float | Range) -> float | None:
 
 
 def compare(
-    published: Published, file: str, run: Callable[[Case], Result], told: Callable[[str], None] | None = None
+    published: Published, file: str, run: Callable[[Case], Result]
 ) -> tuple[list[Comparison], list[Problem]]:
     """Every figure of a file against the model.
 
@@ -123,7 +123,6 @@ def compare(
         published: The figures.
         file: How the file that holds them is named in the answer.
         run: The result of a case as plain data; called once for each case that figures ask for.
-        told: Told the name of each case before its figures.
 
     Returns:
         A comparison for each figure, in file order; and the problems, each with its path and offset in the file: a
@@ -147,8 +146,6 @@ def compare(
 
     rows: list[Comparison] = []
     for case in published.cases.values():
-        if told:
-            told(case.name)
         for figure in case.figures:
             row = _compared(figure, case, file, result_of, problems)
             if row.ok is False and not row.problem:

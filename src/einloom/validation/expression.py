@@ -11,7 +11,7 @@ import ast
 import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, NoReturn
 
@@ -76,7 +76,7 @@ class Expression:
     """
 
     text: str
-    tree: ast.expr
+    tree: ast.expr = field(compare=False)
     cases: tuple[tuple[str, int], ...]
 
     def value(self, result: Result, lookup: Lookup) -> Number:

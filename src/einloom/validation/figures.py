@@ -106,3 +106,9 @@ class Published:
     """
 
     cases: Mapping[str, Case] = field(default_factory=dict)
+
+    def needed(self) -> list[Case]:
+        """Cases whose results the figures ask for, in file order."""
+        asked = [(case, figure.modelled) for case in self.cases.values() for figure in case.figures if figure.modelled]
+        names = {case.name for case, _ in asked} | {name for _, modelled in asked for name, _ in modelled.cases}
+        return [case for case in self.cases.values() if case.name in names]

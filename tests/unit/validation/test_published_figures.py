@@ -269,18 +269,37 @@ def test_an_open_tree_is_mapped(name, mapped):
     assert is_mapped(el.load(f"designs/fusemax/{name}.yaml")) is mapped
 
 
+def test_workers_find_the_same_and_each_case_runs_once(tmp_path):
+    cases = "".join(
+        f"""    - name: k{k}
+      set: {{workload.ranks.K: {k}}}
+      figures: [{{figure: cycles, value: {4096 * k}, class: exact, modelled: cycles, tolerance: 0 %}}]\n"""
+        for k in range(1, 14)
+    )
+    wrong = "    - {name: bad, set: {architecture.levels.L2.word: 1 b}, figures: [{figure: f, value: 1, class: exact, "
+    text = f"{DESIGN}published:\n  source: s\n  cases:\n{cases}{wrong}modelled: cycles}}]}}\n"
+    file = written(tmp_path, "many.yaml", text)
+    told = []
+    several = el.validate(file, workers=2, progress=lambda *said: told.append(said))
+    assert several == el.validate(file)
+    assert [row.error for row in several.comparisons] == [0.0] * 13 + [None]
+    assert [problem.message for problem in several.problems] == ["no entry is named 'L2' (case 'bad')"]
+    assert [(done, of) for _, done, of in told] == [(n, 14) for n in range(1, 15)]
+    assert {name for name, _, _ in told} == {f"{file}: k{k}" for k in range(1, 14)} | {f"{file}: bad"}
+
+
 # -- which files
 
 
 def test_a_folder_is_searched_and_the_users_file_hides_the_catalogues(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    written(tmp_path, "designs/fusemax/flat.yaml", DESIGN)
+    written(tmp_path, "designs/fusemax/published.yaml", DESIGN)
     written(tmp_path, "designs/mine/a.yaml", DESIGN + PUBLISHED)
     written(tmp_path, "other/b.yaml", DESIGN + PUBLISHED)
     every = published_files()
     assert "designs/mine/a.yaml" in every
-    assert "designs/fusemax/binding.yaml" in every
-    assert "designs/fusemax/flat.yaml" not in every
+    assert "designs/fusemax/means.yaml" in every
+    assert "designs/fusemax/published.yaml" not in every
     assert "other/b.yaml" not in every
     assert published_files(["other", "x.yaml", "other/b.yaml"]) == ["other/b.yaml", "x.yaml"]
     assert published_files(["designs/mine"]) == ["designs/mine/a.yaml"]
@@ -288,7 +307,8 @@ def test_a_folder_is_searched_and_the_users_file_hides_the_catalogues(tmp_path, 
 
 def test_a_folder_of_the_catalogue_is_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "designs/fusemax/binding.yaml" in published_files(["designs/fusemax"])
+    files = ["designs/fusemax/means.yaml", "designs/fusemax/published.yaml"]
+    assert published_files(["designs/fusemax"]) == files
 
 
 def test_a_folder_without_figures_is_told(tmp_path):
