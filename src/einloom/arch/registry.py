@@ -101,7 +101,10 @@ def _loaded(point: EntryPoint) -> Template:
         raise PluginError(
             f"{who} breaks its contract: {what}", "give the entry point the name of the template"
         )
-    wrong = reasons(found)
+    try:
+        wrong = reasons(found)
+    except Exception as error:  # values of types that nobody would think of
+        wrong = (f"it cannot be checked: {type(error).__name__}: {error}",)
     if wrong:
         hint = "tell its author; what a template says about itself stands in docs/plugins.md"
         raise PluginError(f"{who} breaks its contract: {'; '.join(wrong)}", hint)

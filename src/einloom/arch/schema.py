@@ -47,7 +47,10 @@ def _build(build: Callable[..., object]) -> Iterator[str]:
     if inspect.iscoroutinefunction(build) or inspect.isgeneratorfunction(build):
         yield f"build is no plain function, expected {EXPECTED}"
         return
-    signature = inspect.signature(build)
+    try:
+        signature = inspect.signature(build)
+    except ValueError:  # compiled code that does not tell
+        return
     try:
         signature.bind({})
     except TypeError:

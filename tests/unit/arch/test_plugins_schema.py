@@ -81,6 +81,10 @@ MISTAKES = {
         with_parameter(kind="choice", choices=("a", "a")),
         "the choices of parameter 'lanes' are not distinct words",
     ),
+    "a bound that is a word": (
+        with_parameter(low="1"),
+        "it cannot be checked: TypeError: must be real number, not str",
+    ),
     "low above high": (with_parameter(low=8, high=4), "parameter 'lanes' has low 8 above high 4"),
     "a bound that is no number": (with_parameter(high=math.nan), "parameter 'lanes' has low 1 above high nan"),
     "a default out of range": (
