@@ -82,7 +82,7 @@ def test_kernels_cut_the_cascade_and_move_no_more_than_alone(edges, sizes, most,
     for place, (one, other, leaves) in enumerate(edges):
         inputs = {min(one, place + 5), min(other, place + 5)}  # of the first six tensors, or made before
         operands = (moved(place + 6, write=True), *(moved(one) for one in sorted(inputs)))
-        parts.append(Part(str(place), len(inputs) == 2, 1.0, operands, leaves, 0.0))
+        parts.append(Part(str(place), len(inputs) == 2, 1.0, 1.0, operands, leaves, 0.0))
     cut = kernels(parts, most, float(sram))
     assert [place for kernel in cut for place in range(kernel.first, kernel.last + 1)] == list(range(len(parts)))
     uses = last_uses(parts)

@@ -68,6 +68,16 @@ def test_a_product_larger_than_the_sram_runs_in_passes():
     assert found["Y"].writes == 512 * 512
 
 
+def test_of_a_batch_one_product_is_held_at_a_time():
+    """Six products 16 x 64 by 64 x 64, 98,304 bits the smaller operands of all, 16,384 each: one pass."""
+    workload = {
+        "name": "batch", "ranks": {"B": 6, "M": 16, "N": 64, "K": 64}, "bits": {"default": 16},
+        "cascade": ["Z[b,m,n] = sum{k}(A[b,m,k] * C[b,k,n])"],
+    }  # fmt: skip
+    found = run(workload=workload, mapping={}, pmu="2 KiB").einsums["Z"].memories["HBM"].tensors
+    assert (found["A"].reads, found["C"].reads) == (6 * 16 * 64, 6 * 64 * 64)
+
+
 def test_outputs_leave_and_tensors_used_later_cross():
     """Y is an output too; with two Einsums a kernel, R crosses between the kernels."""
     workload = GEMMS | {"outputs": ["Y"]}

@@ -36,6 +36,7 @@ class Part:
         product: Whether it is a product of two tensors.
         share: Part of the operations on the busiest socket: ceil(N / S) / N of a product with weights, else 1 / S.
         operands: The output first.
+        batch: Equal products of one socket, one after the other; 1 of anything else.
         leaves: Whether its output leaves the cascade.
         exchanged_bits: That a socket receives so that it has the whole output: (1 - its own part) of it.
     """
@@ -43,6 +44,7 @@ class Part:
     name: str
     product: bool
     share: float
+    batch: float
     operands: tuple[Moved, ...]
     leaves: bool
     exchanged_bits: float
@@ -65,7 +67,8 @@ def part_of(einsum: ProgramEinsum, sockets: int) -> Part:
         operands.append(Moved(access.tensor, elements, elements * float(access.bits), access is einsum.accesses[0]))
     exchanged = (1 - share) * operands[0].bits if split else 0.0
     leaves = einsum.accesses[0].workload_output
-    return Part(einsum.name, product is not None, share, tuple(operands), leaves, exchanged)
+    batch = max(1.0, product.batch / sockets) if product is not None else 1.0
+    return Part(einsum.name, product is not None, share, batch, tuple(operands), leaves, exchanged)
 
 
 def last_uses(parts: Sequence[Part]) -> Mapping[str, int]:
@@ -81,7 +84,7 @@ class Kernel:
         first, last: Places of its Einsums, both included.
         crossings: What crosses the HBM, once each.
         held_bits: What its SRAM holds on one socket: every tensor born and dead inside, and of a product that reads
-            both operands from the HBM the smaller one, so that both cross once.
+            both operands from the HBM the smaller one (of one product, where there is a batch), so that both cross once.
     """
 
     first: int
@@ -114,14 +117,14 @@ def kernel_of(parts: Sequence[Part], uses: Mapping[str, int], first: int, last: 
                 if not operand.write:
                     reads[name] = operand.bits
         if part.product and len(reads) > 1:
-            stationary = max(stationary, min(reads.values()))
+            stationary = max(stationary, min(reads.values()) / part.batch)
     return Kernel(first, last, tuple(crossings.values()), sum(inner.values()) + stationary)
 
 
 def in_passes(kernel: Kernel, sram_bits: float) -> Kernel:
     """A product whose smaller operand is larger than the SRAM: one pass for each SRAM full of it.
 
-    The other operand crosses the HBM once a pass: ceil(smaller / SRAM) times.
+    The other operand crosses the HBM once a pass: ceil(smaller / SRAM) times, in every product of a batch.
     """
     passes = math.ceil(kernel.held_bits / sram_bits)
     smaller = min((one for one in kernel.crossings if not one.write), key=lambda one: one.bits)
