@@ -31,7 +31,7 @@ def test_the_roofline_is_exact(found):
 
 
 def test_a_roofline_bounds_what_an_a100_takes():
-    """By hand: 2 M N^2 / 312 TFLOPS, or the words of all three operands over 2039 GB/s (those in passes are compute bound)."""
+    """By hand: 2 M N^2 / 312 TFLOPS, or all words over 2039 GB/s (products in passes are compute bound)."""
     rows = einloom.validate("designs/llmcompass/a100_gemm.yaml").comparisons
     found = {tuple(map(int, re.findall(r"\d+", row.case))): row for row in rows}
     assert {shape: row.figure.value for shape, row in found.items()} == A100_MS

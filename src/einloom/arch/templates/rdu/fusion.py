@@ -84,7 +84,7 @@ class Kernel:
         first, last: Places of its Einsums, both included.
         crossings: What crosses the HBM, once each.
         held_bits: What its SRAM holds on one socket: every tensor born and dead inside, and of a product that reads
-            both operands from the HBM the smaller one (of one product, where there is a batch), so that both cross once.
+            both operands from the HBM the smaller one (of a batch, that of one product), so that both cross once.
     """
 
     first: int
