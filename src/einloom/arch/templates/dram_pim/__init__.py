@@ -1,10 +1,11 @@
 """``dram_pim``: a DRAM with a MAC unit in every bank, as GDDR6-AiM, CENT and PIM-GPT build it.
 
-Structure: ``DRAM > channels > Buffer > banks > MAC``, and beside it a ``Companion`` that runs what the banks cannot. The
-buffer of a channel broadcasts a chunk of the input vector; every bank multiplies a column of its open row with it.
-Cycles are counted in commands of the DRAM: `gemv` has the law of a matrix-vector product, `attention` that of scores and
-values against a cache, `vectors` that of element-wise work by host lines, `companion`, `links` and `energy` the rest;
-`recognise` reads a cascade. Several vectors (a prompt) are several passes of the same law, one after the other.
+Structure: ``DRAM > channels > Buffer > banks > MAC``, and beside it a ``Companion`` that runs what the banks cannot.
+The buffer of a channel broadcasts a chunk of the input vector; every bank multiplies a column of its open row with it.
+Cycles are those of the DRAM's command clock: `gemv` has the law of a matrix-vector product, `attention` that of scores
+and values against a cache, `vectors` that of element-wise work by host lines, `companion`, `links` and `energy` the
+rest; `recognise` reads a cascade. Several vectors (a prompt) are several passes of the same law, one after the other.
+With ``unit: register_tiles`` the machine is an HBM-PIM instead, whose law is in `register_tiles`.
 
 ``without`` switches terms off by name. The simulator behind CENT has no refresh and no four-activate window, and its
 power calculator charges stand-by of one channel and one bit of a word on the links: a design held to it says
@@ -24,20 +25,24 @@ from einloom.arch.templates.dram_pim.energy import Standby
 from einloom.arch.templates.dram_pim.engine import DramPim
 from einloom.arch.templates.dram_pim.links import Links
 from einloom.arch.templates.dram_pim.pricing import COMPANION, DRAM, MAC, SWITCHES, Rig
+from einloom.arch.templates.dram_pim.register_tiles import TILE_LAWS, TILE_PARAMETERS, RegisterTiles, Tiling
 from einloom.arch.templates.dram_pim.timing import TIMINGS, WORD_BITS, Machine, timing_of
 from einloom.arch.templates.dram_pim.vectors import CALIBRATED, calibrated_of
 from einloom.arch.tree import Amount, Architecture, Branches, Compute, Fanout, Level, Memory
 from einloom.errors import SpecError
 
-EVENTS = "gddr6_aim"
+BANK, TILES = "bank", "register_tiles"
+EVENTS = {BANK: "gddr6_aim", TILES: "hbm_pim"}
 """Component of the library that has the energies of DRAM events."""
 
 _TERMS = dict.fromkeys([
     *gemv.GEMV_LAWS.names, *attention.SCORE_LAWS.names, *attention.APPEND_LAWS.names, *vectors.VECTOR_LAWS.names,
-    "accelerator", "companion", "links", "partial_sums", *SWITCHES,
+    *TILE_LAWS.names, "accelerator", "companion", "links", "partial_sums", *SWITCHES,
 ])  # fmt: skip
 
 PARAMETERS = (
+    Parameter(name="unit", kind="choice", choices=(BANK, TILES), default=BANK,
+              meaning="a MAC unit in every bank (AiM), or PIM blocks with tiles in registers (HBM-PIM)"),
     Parameter(name="channels", kind="count", meaning="channels of a device", default=32, high=4096),
     Parameter(name="block_channels", kind="count", high=4096, default=None,
               meaning="channels that hold one block of the network; by default all"),
@@ -52,6 +57,7 @@ PARAMETERS = (
     Parameter(name="clock", kind="frequency", meaning="command clock of the DRAM", default=2e9),
     *TIMINGS,
     *CALIBRATED,
+    *TILE_PARAMETERS,
     Parameter(name="without", kind="names", default=(), choices=tuple(_TERMS),
               meaning="terms and effects that are left out, for a design that is held to a simulator without them"),
     Parameter(name="companion", kind="choice", choices=("none", "cent", "vector"), default="cent",
@@ -69,7 +75,7 @@ PARAMETERS = (
     Parameter(name="gather_width", kind="choice", choices=("own", "query"), default="own",
               meaning="at which keys and values of grouped heads are gathered (CENT: that of the queries)"),
     Parameter(name="energies", kind="table", default=None,
-              meaning=f"pJ by event in place of those of the component {EVENTS}"),
+              meaning="pJ by event in place of those of the component gddr6_aim or hbm_pim"),
     Parameter(name="link_energy", kind="energy", meaning="of one bit on a link", default=4.4, low=0),
     Parameter(name="standby_open", kind="power", meaning="of a channel with open rows", default=0.26375, low=0),
     Parameter(name="standby_closed", kind="power", meaning="of a channel with closed rows", default=0.18315, low=0),
@@ -82,6 +88,11 @@ def build(params: Mapping[str, Any]) -> Architecture:
     """The architecture for resolved parameters."""
     machine = _machine(params)
     companion = _companion(params, machine)
+    if params["unit"] == TILES:
+        return Architecture(
+            name="dram_pim", clock_hz=params["clock"], levels=_tree(params, machine, companion),
+            engine=RegisterTiles(machine, _tiling(params), companion, _units(params), frozenset(params["without"])),
+        )  # fmt: skip
     standby = Standby(
         params["standby_open"], params["standby_closed"], params["logic_power"], params["clock"], machine.timing.nRP
     )
@@ -109,6 +120,10 @@ def _machine(params: Mapping[str, Any]) -> Machine:
         timing=timing, channels=channels, block_channels=block or channels, devices=params["devices"],
         banks=params["banks"], lanes=column, row_words=row, accumulators=params["accumulators"],
     )  # fmt: skip
+
+
+def _tiling(params: Mapping[str, Any]) -> Tiling:
+    return Tiling(**{parameter.name: params[parameter.name] for parameter in TILE_PARAMETERS})
 
 
 def _words(params: Mapping[str, Any], name: str) -> int:
@@ -141,7 +156,7 @@ def _links(params: Mapping[str, Any], machine: Machine) -> Links:
 
 def _units(params: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     """Energies of DRAM events: the library's, where the user gives none."""
-    units = dict(library().compute_part(EVENTS).energy_pj)
+    units = dict(library().compute_part(EVENTS[params["unit"]]).energy_pj)
     for name, value in (params["energies"] or {}).items():
         if name not in units:
             raise SpecError(f"no event is named '{name}'", f"events: {', '.join(units)}", ("energies", name))
@@ -155,10 +170,11 @@ def _tree(params: Mapping[str, Any], machine: Machine, companion: Companion) -> 
     bits = machine.row_words * WORD_BITS
     channels = machine.channels * machine.devices
     dram = Memory(name=DRAM, capacity=Amount(channels * machine.banks * params["rows"] * bits))
+    units = params["pim_blocks"] if params["unit"] == TILES else machine.banks
     array: tuple[Level | Branches, ...] = (
         Fanout(name="Channel", axes={"C": channels}),
         Memory(name="Buffer", capacity=Amount(bits)),
-        Fanout(name="Bank", axes={"B": machine.banks}),
+        Fanout(name="Bank", axes={"B": units}),
         Compute(name=MAC),
     )
     if companion.kind == "none":

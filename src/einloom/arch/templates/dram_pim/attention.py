@@ -1,10 +1,10 @@
 """Attention in the banks: scores and values against a growing cache of keys and values.
 
-The key of a token fills whole rows of one bank, head after head (``heads_of_row`` heads a row); tokens go round the banks.
-Values are transposed: a bank holds dimensions of a head, its row consecutive tokens. CENT runs every head by itself
-(``separate``): a switch of mode on both sides of eight columns. Concatenated heads (PIM-GPT) run as one group: one accumulator
-a head, one switch a row. Sources: CENT's trace generator (github:Yufeng98/CENT, 8c797860), simulated by
-github:arkhadem/aim_simulator 2eb1ee04; concatenation: PIM-GPT, arXiv 2310.09385.
+The key of a token fills whole rows of one bank, head after head (``heads_of_row`` heads a row); tokens go round the
+banks. Values are transposed: a bank holds dimensions of a head, its row consecutive tokens. CENT runs every head by
+itself (``separate``): a switch of mode on both sides of eight columns. Concatenated heads (PIM-GPT) run as one group:
+one accumulator a head, one switch a row. Sources: CENT's trace generator (github:Yufeng98/CENT, 8c797860), simulated
+by github:arkhadem/aim_simulator 2eb1ee04; concatenation: PIM-GPT, arXiv 2310.09385.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Heads:
         )  # fmt: skip
 
 
-# -- scores: one outer step for each row of keys, round of tokens and query ----------------------------------------------
+# -- scores: one outer step for each row of keys, round of tokens and query -------------------------------------------
 
 
 def buffer(work: Heads) -> Array:

@@ -1,9 +1,9 @@
 """The companion: logic beside the DRAM that runs what the banks cannot (norms, softmax, rotary embedding, additions).
 
-Two kinds. ``cent`` is the accelerator in CENT's CXL controller (github:Yufeng98/CENT, 8c797860, power calculator): one
-vector adder and exponential unit of 16 lanes a channel, fed in turn from one shared buffer, and eight RISC-V cores.
-``vector`` is a row of lanes, an operator at the cycles of arch/components/operators.csv. Both run all operations that no
-law of the banks covers on their lanes.
+Two kinds. ``cent`` is the accelerator in CENT's CXL controller (github:Yufeng98/CENT, 8c797860, power calculator):
+one vector adder and exponential unit of 16 lanes a channel, fed in turn from one shared buffer, and eight RISC-V
+cores. ``vector`` is a row of lanes, an operator at the cycles of arch/components/operators.csv. Both run all
+operations that no law of the banks covers on their lanes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RISCV_NORM, RISCV_CORES = 26.0, 8
 RISCV_ROTARY = 3.0 / RISCV_CORES
 RISCV_SOFTMAX = 16.0 + 2.0 / RISCV_CORES + 1.0
 RISCV_SOFTMAX_ALONE = 16.0 + 2.0 + 1.0
-"""Cycles of the RISC-V cores, CENT: a norm; an element of the rotary embedding; a row of softmax, in a pipeline and alone."""
+"""Cycles of the RISC-V cores, CENT: a norm; an element of a rotary embedding; a row of softmax, pipelined and alone."""
 LANES = 16
 EXP_DEPTH = 11
 POWER_MW: Mapping[str, float] = {
@@ -81,8 +81,8 @@ class Companion:
         """Raise `MappingError` unless every operation of ``einsum`` has a cost here; it is never taken as zero."""
         for operator in operations:
             if self.kind == "none":
-                hint = "give `companion: cent` or `companion: vector`"
-                raise MappingError(f"Einsum {einsum}: the banks do not run '{operator}' and there is no companion", hint)
+                what = f"Einsum {einsum}: the banks do not run '{operator}' and there is no companion"
+                raise MappingError(what, "give `companion: cent` or `companion: vector`")
             if self.compute.operator_energy_pj(operator) is None:
                 known = ", ".join(sorted(self.compute.energy_pj))
                 what = f"Einsum {einsum}: operator '{operator}' has no cost on the companion"

@@ -99,7 +99,7 @@ class Standby:
     def channel_pj(self, cycles: Array, activates: Array) -> Array:
         """Of one channel: open but for ``tRP`` at each opening."""
         closed = np.minimum(cycles, activates * self.precharge)
-        return ((cycles - closed) * self.open_w + closed * self.closed_w) / self.clock_hz * 1e12
+        return np.asarray((cycles - closed) * self.open_w + closed * self.closed_w) / self.clock_hz * 1e12
 
     def logic_pj(self, cycles: Array) -> Array:
-        return cycles * self.logic_w / self.clock_hz * 1e12
+        return np.asarray(cycles * self.logic_w / self.clock_hz * 1e12)

@@ -1,12 +1,13 @@
 """The engine of a DRAM with MACs: a cascade becomes parts, each part one step with its law and its choices.
 
-Shared choices: ``heads`` (separate, or those of a row concatenated), ``softmax`` and ``vectors`` (norms, rotary embedding,
-gates): in the DRAM by passes of host lines, as CENT, or on the companion alone. A linear layer chooses its group of
-accumulators, the parts of K in different banks (``k_split``) and the ``layout`` of columns in rows.
+Shared choices: ``heads`` (separate, or those of a row concatenated), ``softmax`` and ``vectors`` (norms, rotary
+embedding, gates): in the DRAM by passes of host lines, as CENT, or on the companion alone. A linear layer chooses its
+group of accumulators, the parts of K in different banks (``k_split``) and the ``layout`` of columns in rows.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +15,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from einloom.arch.engine import Columns, Cost, Engine, Program, Step, Value
-from einloom.arch.templates.dram_pim import attention, companion as logic, gemv, vectors
+from einloom.arch.templates.dram_pim import attention, gemv, vectors
+from einloom.arch.templates.dram_pim import companion as logic
 from einloom.arch.templates.dram_pim.pricing import COMPANION, DRAM, MAC, Bill, Rig
 from einloom.arch.templates.dram_pim.recognise import Part, Product, parts_of
 from einloom.arch.templates.dram_pim.timing import WORD_BITS
-from einloom.errors import MappingError
 
 SEPARATE, CONCATENATED = "separate", "concatenated"
 IN_DRAM, ON_COMPANION = "dram", "companion"
 PADDED, PACKED = "padded", "packed"
 K_SPLITS = (1, 2, 4, 8, 16)
+
+
+_PRODUCTS = frozenset({"mul"})
+"""What passes of host lines pay for; the activation function of a gate is looked up with its linear layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class _Plan:
         handed = _handed(part) if first else 0
         choices = self._choices(part) if part.kind == "linear" else {}
 
-        def cost(columns: Columns) -> Cost:
+        @functools.lru_cache(maxsize=1)  # a mapper prices a choice that is given, then asks for it again to explain it
+        def priced(*chosen: tuple[str, tuple[Value, ...]]) -> Cost:
+            columns = {name: np.array(values) for name, values in chosen}
             bill = Bill(self.rig, self.share)
             price(bill, columns)
             bill.touch(part)
@@ -87,6 +94,9 @@ class _Plan:
             if handed:
                 bill.linked(handed, self.rig.links.hop(handed))
             return bill.cost(compute)
+
+        def cost(columns: Columns) -> Cost:
+            return priced(*((name, tuple(values.tolist())) for name, values in columns.items()))
 
         return Step(
             name=part.name, einsums=part.names, compute=compute, cost=cost, choices=choices, notes=_notes(part)
@@ -153,7 +163,10 @@ class _Plan:
         bill.useful = product.batch * product.m * product.k * product.n / machine.lanes * machine.timing.column
 
     def _spread(self, bill: Bill, part: Part, product: Product) -> None:
-        """Tensor parallel: the input to all devices, their shares of the output back; a gate's second layer rides along."""
+        """Tensor parallel: the input to all devices, their shares of the output back.
+
+        The second layer of a gate shares the input of the first, and their product leaves once.
+        """
         if part.gated:
             return
         width = product.n
@@ -213,9 +226,8 @@ class _Plan:
             return
         operations: dict[str, int] = {}
         for einsum in part.einsums:
-            paid = (part.covered or {}).get(einsum.name, frozenset()) if in_dram and part.kind == "gate" else frozenset()
-            if in_dram and part.kind != "gate":
-                paid = frozenset({"mul"})
+            in_banks = (part.covered or {}).get(einsum.name, frozenset()) if part.kind == "gate" else _PRODUCTS
+            paid = in_banks if in_dram else frozenset()
             for operator, count in einsum.operations().items():
                 if operator not in paid:
                     operations[operator] = operations.get(operator, 0) + count

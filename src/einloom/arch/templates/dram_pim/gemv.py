@@ -1,10 +1,10 @@
 """Matrix-vector products in the banks: the law of GDDR6-AiM, exact to the cycle against its simulator.
 
-``K`` inputs, ``N`` outputs, ``B`` banks. Output column ``n`` lies in one bank; with ``c = ceil(N / B)`` columns a bank
-and ``R = ceil(K / 1024)`` DRAM rows a column, ``o_r`` column accesses in row ``r``. For each row chunk ``r``: the chunk of
-the input goes to the buffers of all channels; then groups of at most ``A`` columns: a bias into each accumulator, one
-row of MACs each, the accumulators out. With an activation function half of the accumulators are left, and the
-last chunk ends in one lookup a column. In a group of ``n`` columns with ``o`` accesses
+``K`` inputs, ``N`` outputs, ``B`` banks. Output column ``n`` lies in one bank; with ``c = ceil(N / B)`` columns a
+bank and ``R = ceil(K / 1024)`` DRAM rows a column, ``o_r`` column accesses in row ``r``. For each row chunk ``r``:
+the chunk of the input goes to the buffers of all channels; then groups of at most ``A`` columns: a bias into each
+accumulator, one row of MACs each, the accumulators out. With an activation function half of the accumulators are
+left, and the last chunk ends in one lookup a column. In a group of ``n`` columns with ``o`` accesses
 
     P(o)       = max(tRAS, tRCD + (o-1) tCCD + tRTP) + tRP
     group(n,o) = v + w(n-1) + 1  +  tMOD + tRP + tRCD + (o-1) tCCD + (n-1) P(o)  +  tCCD + tMOD + (n-1) q
@@ -15,8 +15,8 @@ with ``w, q, v`` of `Timing.write`, `read`, `turnaround`. The first product afte
 needs a switch of mode: ``+ tMOD - tRP``.
 
 Two choices beside these: ``k_split`` parts of K in different banks (partial sums are then added outside), and the
-``packed`` layout, in which the columns of a group follow each other without a gap, so that only the last row of a group is
-not full. Source of the law: runs of github:arkhadem/aim_simulator 2eb1ee04, 55 of them in tests/golden/pim.
+``packed`` layout, in which the columns of a group follow each other without a gap, so that only the last row of a
+group is not full. Source of the law: runs of github:arkhadem/aim_simulator 2eb1ee04, 55 of them in tests/golden/pim.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Gemv:
     def last_accesses(self) -> Array:
         """Column accesses of the last chunk of a column."""
         rest = self.part_inputs - self.machine.row_words * (self.chunks - 1)
-        return -(-rest // self.machine.lanes)
+        return np.asarray(-(-rest // self.machine.lanes))
 
     @cached_property
     def accesses(self) -> Array:
@@ -94,7 +94,7 @@ class Gemv:
     @cached_property
     def group_limit(self) -> Array:
         """Columns of a group, at most; with an activation function half as many."""
-        return np.maximum(1, self.accumulators // 2) if self.activation else self.accumulators
+        return np.asarray(np.maximum(1, self.accumulators // 2)) if self.activation else self.accumulators
 
     @cached_property
     def groups(self) -> Array:
@@ -129,7 +129,8 @@ class Gemv:
     def turnover(self, accesses: Array | int) -> Array:
         """From the last column of a row to the first of the next, without the precharge: P(o) - tRP - (o-1) tCCD."""
         t = self.timing
-        return np.maximum(t.nRAS - (np.asarray(accesses) - 1) * t.column, t.nRCDRDMAC + t.nRTP)
+        found: Array = np.maximum(t.nRAS - (np.asarray(accesses) - 1) * t.column, t.nRCDRDMAC + t.nRTP)
+        return found
 
 
 # -- terms, each summed over passes, chunks and groups ----------------------------------------------------------------
@@ -137,13 +138,13 @@ class Gemv:
 
 def buffer(work: Gemv) -> Array:
     """Input into the buffers of all channels at once, ``w o_r``; every part of K by itself."""
-    return work.passes * work.k_split * work.timing.write * work.accesses
+    return np.asarray(work.passes * work.k_split * work.timing.write * work.accesses)
 
 
 def bias(work: Gemv) -> Array:
     """A bias into each accumulator: ``v + w (n-1) + 1`` a group."""
     t, groups = work.timing, work.chunks * work.groups
-    return work.passes * (groups * (t.turnaround + 1) + (work.chunks * work.columns - groups) * t.write)
+    return np.asarray(work.passes * (groups * (t.turnaround + 1) + (work.chunks * work.columns - groups) * t.write))
 
 
 def mode_switch(work: Gemv) -> Array:
@@ -151,7 +152,7 @@ def mode_switch(work: Gemv) -> Array:
     switches = 2 * work.chunks * work.groups
     if work.activation:
         switches = switches + 2 * (work.columns - work.groups)
-    return (work.passes * switches + (1 if work.alone else 0)) * work.timing.nMODCH
+    return np.asarray((work.passes * switches + (1 if work.alone else 0)) * work.timing.nMODCH)
 
 
 def activate(work: Gemv) -> Array:
@@ -161,23 +162,23 @@ def activate(work: Gemv) -> Array:
     last_full = np.where(work.packed, full, work.last_accesses)
     later = (work.chunks - 1) * (work.columns - work.groups) * work.turnover(full)
     later = later + (work.last_rows - work.groups) * work.turnover(last_full)
-    return work.passes * (work.chunks * work.groups * t.nRCDRDMAC + later)
+    return np.asarray(work.passes * (work.chunks * work.groups * t.nRCDRDMAC + later))
 
 
 def precharge(work: Gemv) -> Array:
     """Closing a row before each that is opened, ``tRP``; the very first finds the banks closed."""
-    return (work.passes * work.rows - (1 if work.alone else 0)) * work.timing.nRP
+    return np.asarray((work.passes * work.rows - (1 if work.alone else 0)) * work.timing.nRP)
 
 
 def columns(work: Gemv) -> Array:
     """MACs in all banks: ``(o-1) tCCD`` a row and ``tCCD`` after the last of a group."""
     accesses = work.columns * work.accesses
-    return work.passes * (accesses - work.rows + work.chunks * work.groups) * work.timing.column
+    return np.asarray(work.passes * (accesses - work.rows + work.chunks * work.groups) * work.timing.column)
 
 
 def readout(work: Gemv) -> Array:
     """Accumulators of a group out, one blocking read after the other: ``(n-1) q``."""
-    return work.passes * work.chunks * (work.columns - work.groups) * work.timing.read
+    return np.asarray(work.passes * work.chunks * (work.columns - work.groups) * work.timing.read)
 
 
 def activation(work: Gemv) -> Array:
@@ -186,7 +187,7 @@ def activation(work: Gemv) -> Array:
         return np.zeros_like(work.columns)
     t = work.timing
     opening = t.nRTP + t.nRP + t.nRCDRDAF + t.read - t.column
-    return work.passes * (work.groups * (opening - t.nBL - 1) + work.columns * (t.nBL + 2))
+    return np.asarray(work.passes * (work.groups * (opening - t.nBL - 1) + work.columns * (t.nBL + 2)))
 
 
 def run_start(work: Gemv) -> Array:

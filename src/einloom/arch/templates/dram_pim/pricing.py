@@ -18,7 +18,7 @@ from einloom.arch.templates.dram_pim.vectors import Calibrated
 
 DRAM, MAC, COMPANION = "DRAM", "MAC", "Companion"
 SWITCHES = ("standby_all_channels", "link_word_width")
-"""Effects that are no term of a law: stand-by of every channel (else of one), and links that carry 16 bits a word (else one)."""
+"""Effects that are no term of a law: stand-by of every channel (else of one), 16 bits a word on links (else one)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Bill:
             energy[name] = pj * (self.devices if name == "links" else 1)
         return Cost(
             cycles={**self.banks, **self.beside},
-            useful=self.useful,
+            useful=self.useful if compute == MAC else beside,
             busy={compute: in_banks if compute == MAC else beside},
             energy_pj={name: pj for name, pj in energy.items() if np.any(np.asarray(pj) > 0)},
             events=self.tally.events(),

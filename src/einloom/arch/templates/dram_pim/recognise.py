@@ -124,7 +124,7 @@ def parts_of(program: Program) -> tuple[Part, ...]:
     return _joined(tuple(sorted(found, key=lambda part: order[part.einsums[0].name])))
 
 
-# -- attention ----------------------------------------------------------------------------------------------------------
+# -- attention --------------------------------------------------------------------------------------------------------
 
 
 def _attention(einsums: Sequence[ProgramEinsum], products: Mapping[str, Product | None]) -> list[Part]:
@@ -166,12 +166,11 @@ def _attention_parts(
     heads, queries = scores[0].batch, scores[0].m
     tokens = sum(product.n for product in scores)
     new = sum(product.n for product in scores if not product.matrix.workload_input)
-    shape = {"heads": heads, "queries": queries}
     found = [Part("scores", tuple(group["scores"]), tuple(scores), _all_paid(group["scores"], {"mac"}),
-                  tokens=tokens, new=new, **shape)]  # fmt: skip
+                  tokens=tokens, new=new, heads=heads, queries=queries)]  # fmt: skip
     softened = tuple(group.get("softmax", ()))
     if any("exp" in einsum.operations() for einsum in softened):
-        found.append(Part("softmax", softened, tokens=tokens, **shape))
+        found.append(Part("softmax", softened, tokens=tokens, heads=heads, queries=queries))
     else:
         found += [Part("plain", (einsum,)) for einsum in softened]
     if "values" in group:
@@ -200,7 +199,7 @@ def _all_paid(einsums: Iterable[ProgramEinsum], operators: Iterable[str]) -> dic
     return {einsum.name: frozenset(operators) for einsum in einsums}
 
 
-# -- vectors ------------------------------------------------------------------------------------------------------------
+# -- vectors ----------------------------------------------------------------------------------------------------------
 
 
 def _norms(einsums: Sequence[ProgramEinsum]) -> list[Part]:
@@ -274,8 +273,10 @@ def _activated(linear: Mapping[str, Part], vectors: Iterable[Part]) -> list[Part
             match = re.search(rf"\b{gate.activation}\(\s*(\w+)\s*\[", einsum.text)
             first = match.group(1) if match else min(_reads(einsum))
             for name in _reads(einsum):
-                changed = {"activation": gate.activation} if name == first else {"gated": True}
-                found[name] = replace(found[name], **changed)  # type: ignore[arg-type]
+                if name == first:
+                    found[name] = replace(found[name], activation=gate.activation)
+                else:
+                    found[name] = replace(found[name], gated=True)
     return list(found.values())
 
 

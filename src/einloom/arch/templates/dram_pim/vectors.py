@@ -1,9 +1,10 @@
 """Vectors in the banks: host lines, element-wise products, copies and sums of squares, as CENT runs norms, rotary
 embeddings, gates and the scaling of softmax.
 
-A vector of ``dim`` elements lies in one bank of each group of four (``part`` 4) or of each pair (``part`` 2): a bank gets
-``ceil(dim / (B / part))`` of them. Every ordinary line of 32 bytes that is read or written passes one queue of the
-device at ``H`` cycles a line (1 in that simulator), whatever its channel: a property of its front end, not of DRAM.
+A vector of ``dim`` elements lies in one bank of each group of four (``part`` 4) or of each pair (``part`` 2): a bank
+gets ``ceil(dim / (B / part))`` of them. Every ordinary line of 32 bytes that is read or written passes one queue of
+the device at ``H`` cycles a line (1 in that simulator), whatever its channel: a property of its front end, not of
+DRAM.
 
 The constants of `Calibrated` were read off prefix runs of two traces of CENT (Llama 2 7B, length 128 on 32 channels and
 length 1100 on 8) in github:arkhadem/aim_simulator 2eb1ee04; no row of 13B or 70B was used.
@@ -169,9 +170,7 @@ def squares(work: Passes) -> Array:
     return np.asarray(work.repeats * sum(2 * t.nMODCH + op * t.column + c.squares_start for op in work.squares))
 
 
-VECTOR_LAWS: Laws[Passes] = Laws(
-    (host_lines, host_segments, products, copies, squares, four_activate), (refresh,)
-)
+VECTOR_LAWS: Laws[Passes] = Laws((host_lines, host_segments, products, copies, squares, four_activate), (refresh,))
 
 
 def commands(work: Passes) -> Mapping[str, int]:
@@ -198,7 +197,7 @@ def line_commands(work: Passes) -> Mapping[str, int]:
     return {name: work.repeats * count for name, count in found.items()}
 
 
-# -- what a transformer block asks for ----------------------------------------------------------------------------------
+# -- what a transformer block asks for --------------------------------------------------------------------------------
 
 
 def norm(machine: Machine, constants: Calibrated, width: int, vectors: int, after_array: bool) -> Passes:
@@ -212,7 +211,7 @@ def norm(machine: Machine, constants: Calibrated, width: int, vectors: int, afte
         machine, constants, written=2 * pair + 2 * group, read=group, segments=3,
         closed_by_bank=2 * pair if after_array else 0, firsts=(op,), nexts=(op,), copies=(op,),
         squares=(machine.columns(bank_words(machine, width, 2)),),
-        opened=2 * used_banks(machine, width, 2) + 4 * used_banks(machine, width, 4), opened_all=3, repeats=vectors,
+        opened=2 * used_banks(machine, width, 2) + 2 * used_banks(machine, width, 4), opened_all=3, repeats=vectors,
     )  # fmt: skip
 
 
