@@ -9,7 +9,8 @@ import einloom as el
 from einloom.validation.files import published_files
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = sorted({Path(file).relative_to(ROOT).parent.as_posix() for file in published_files([ROOT / "designs"])})
+FILES = [Path(file).relative_to(ROOT) for file in published_files([ROOT / "designs"])]
+FOLDERS = sorted({(file if len(file.parts) == 2 else Path(*file.parts[:2])).as_posix() for file in FILES})
 
 
 @cache
