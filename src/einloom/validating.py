@@ -10,9 +10,11 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 from einloom.api import Design
@@ -130,13 +132,27 @@ def _ran(tasks: Sequence[_Task], workers: int, known: dict[str, Document]) -> It
     fresh = multiprocessing.get_context("spawn")  # a copy of this process would carry its threads' locks
     pool = ProcessPoolExecutor(min(workers, len(tasks)), fresh, _left_alone)
     try:
-        running = {pool.submit(_outcome_there, task): task for task in tasks}
+        with _uninterrupted():
+            running = {pool.submit(_outcome_there, task): task for task in tasks}
         yield from ((running[future], future.result()) for future in as_completed(running))
     except BrokenProcessPool:
         message = "a process that ran cases has died"
         raise EinloomError(message, "is there memory for several? --workers 1 runs them here") from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that start meanwhile do not hear Ctrl-C, not even before `_left_alone`: it is passed on."""
+    if current_thread() is not main_thread():
+        yield  # which has no say in signals
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _left_alone() -> None:
