@@ -188,6 +188,28 @@ def test_wide_operands_and_plain_work_without_lanes_are_errors():
         einloom.load({"name": "d", "workload": workload, "architecture": {"template": "bitweight"}}).map()
 
 
+def test_wide_products_run_on_the_lanes():
+    """4 x 4 x 4 multiply-accumulates on 16 lanes, operands from the DRAM."""
+    workload = {"name": "g", "ranks": {"M": 4, "N": 4, "K": 4}, "bits": {"default": 16},
+                "cascade": ["Z[m,n] = sum{k}(A[m,k] * W[k,n])"]}  # fmt: skip
+    design = {"name": "d", "workload": workload, "architecture": {"template": "bitweight", "lanes": 16}}
+    found = einloom.load(design).map().einsums["Z"]
+    assert (found.binding, found.cycles) == ("VEC", 4)
+    assert found.notes == ("on the vector unit: A has 16 bits, the array multiplies INT8",)
+
+
+def test_ternary_operands_have_at_most_one_digit():
+    """1.6 bits are -1, 0 and 1; a wide normal truncated to [-1, 1] rounds to 0 half of the time."""
+    assert digits.bounds(1.6) == (-1, 1)
+    assert digits.partial_products(1000, 1.6) == pytest.approx(0.5, rel=1e-6)
+    assert digits.partial_products(30) == digits.partial_products(30, 8)
+    workload = {"name": "g", "ranks": {"M": 4, "N": 4, "K": 4}, "bits": {"default": 8, "W": 1.6}, "weights": ["W"],
+                "cascade": ["Z[m,n] = sum{k}(A[m,k] * W[k,n])"]}  # fmt: skip
+    design = {"name": "d", "workload": workload, "architecture": {"template": "bitweight", "array": "columns"}}
+    found = einloom.load(design).map("latency")
+    assert found.mapping["Z"][0] == "encoded = weights"
+
+
 def test_a_buffer_that_is_too_small_says_by_how_much():
     with pytest.raises(einloom.EinloomError, match=r"step Z needs at least [\d,]+ bits of GLB, there are 16,384"):
         product(64, 64, 64, array="cube", rows=64, cols=64, buffer="2 KiB").map()
@@ -198,12 +220,19 @@ def test_opt4c_says_that_its_power_is_not_published():
     assert note.startswith("no power is published of opt4c")
 
 
-@pytest.mark.parametrize(("array", "rows"), [("systolic_ws", 16), ("columns", 4)])
-def test_a_whole_block_of_a_language_model_runs(array, rows):
+@pytest.mark.parametrize(
+    ("array", "rows", "workload", "settings"),
+    [
+        ("systolic_ws", 16, "llama_block_decode", {"workload.bits.default": 8, "workload.ranks.M": 127}),
+        ("columns", 4, "bitnet_block_decode", {}),
+        ("adder_tree", 16, "bitnet_block_prefill", {}),
+    ],
+)
+def test_a_whole_block_of_a_language_model_runs(array, rows, workload, settings):
     design = einloom.load({
-        "name": "d", "workload": "workloads/llama_block_decode.yaml",
+        "name": "d", "workload": f"workloads/{workload}.yaml",
         "architecture": {"template": "bitweight", "array": array, "rows": rows, "lanes": 16, "buffer": "1 MiB"},
-    }, set={"workload.bits.default": 8, "workload.ranks.M": 127})  # fmt: skip
+    }, set=settings)  # fmt: skip
     found = design.map("latency")
     assert all(einsum.energy_pj > 0 for einsum in found.einsums.values())
     assert {e.binding for e in found.einsums.values()} == {"PE", "VEC"}

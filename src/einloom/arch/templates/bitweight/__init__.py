@@ -157,7 +157,7 @@ TEMPLATE = Template(
         Parameter(name="buffer", kind="size", meaning="by default the buffer is no part of the machine: free, no limit",
                   default=None),
         parts.BANDWIDTH,
-        Parameter(name="lanes", kind="count", meaning="of the FP32 vector unit for all that is no product; 0: none",
+        Parameter(name="lanes", kind="count", meaning="of the FP32 vector unit, for all that is no INT8 product",
                   default=0, low=0, high=65536),
         parts.DRAM,
         Parameter(name="without", kind="names", meaning="terms of the timing law that are left out",

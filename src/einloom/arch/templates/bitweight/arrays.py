@@ -45,7 +45,7 @@ class Blocks:
         m, n, k: Extents, the encoded operand's rows first.
         block_m, block_n: Of a block, each at most the extent.
         batch: Equal products.
-        sigma: Of the encoded operands.
+        sigma, bits: Of the encoded operands.
         memory_cycles: For which the DRAM is busy with all of them.
     """
 
@@ -59,6 +59,7 @@ class Blocks:
     block_n: Array
     batch: int
     sigma: float
+    bits: float = 8.0
     memory_cycles: Array | float = 0.0
 
     def pieces(self) -> Iterator[tuple[Array, Array, Array]]:
@@ -98,7 +99,7 @@ def compute(work: Blocks) -> Array:
     total: Array = np.zeros(np.shape(work.block_m))
     for times, m, n in work.pieces():
         if work.array == "columns":
-            one = vector_cycles(work.sigma, work.k)
+            one = vector_cycles(work.sigma, work.k, work.bits)
             streamed: Array | float = float(one @ np.arange(len(one)))
         elif work.stationary:
             streamed = m
@@ -139,12 +140,12 @@ def synchronisation(work: Blocks) -> Array:
     total: Array = np.zeros(np.shape(work.block_m))
     if work.array != "columns":
         return total
-    one = vector_cycles(work.sigma, work.k)
+    one = vector_cycles(work.sigma, work.k, work.bits)
     mean = float(one @ np.arange(len(one)))
     for times, m, n in work.pieces():
         full, rest = np.divmod(m, work.rows)
-        late = np.array([slowest_of(work.sigma, work.k, int(left)) - mean if left else 0.0 for left in rest])
-        whole = slowest_of(work.sigma, work.k, work.rows) - mean
+        late = np.array([slowest_of(work.sigma, work.k, int(left), work.bits) - mean if left else 0.0 for left in rest])
+        whole = slowest_of(work.sigma, work.k, work.rows, work.bits) - mean
         total = total + times * _folds(n, work.cols) * (full * whole + late)
     return np.maximum(total, 0)
 

@@ -49,7 +49,7 @@ KEEP = ("outputs", "inputs", "weights")
 
 @dataclass(frozen=True, slots=True)
 class BitWeightEngine(Engine):
-    """Runs products on the array, everything else on the lanes beside it.
+    """Runs INT8 products on the array, everything else on the lanes beside it.
 
     Attributes:
         variant, array, rows, cols: Which array.
@@ -87,10 +87,11 @@ class BitWeightEngine(Engine):
             return self._plain(einsum)
         for access in (product.inputs, product.weights):
             if access.bits > OPERAND_BITS:
-                raise MappingError(
-                    f"Einsum {einsum.name}: {access.tensor} has {float(access.bits):g} bits, the array multiplies INT8",
-                    f"give it at most {OPERAND_BITS} bits: `bits: {{{access.tensor}: {OPERAND_BITS}}}`",
-                )
+                what = f"{access.tensor} has {float(access.bits):g} bits, the array multiplies INT8"
+                if self.lanes:
+                    return self._plain(einsum, (f"on the vector unit: {what}",))
+                hint = f"`bits: {{{access.tensor}: {OPERAND_BITS}}}` or less, or give the machine `lanes:`"
+                raise MappingError(f"Einsum {einsum.name}: {what}", hint)
         tall, wide = max(product.m, product.n), max(product.m, product.n)
         return Step(
             name=einsum.name,
@@ -158,8 +159,9 @@ class BitWeightEngine(Engine):
         busy = self._dram_cycles(dram_bits)
         sigma = self.sigma_weights if flip and product.given else self.sigma
         work = Blocks(
-            self.array, self.rows, self.cols, m, n, product.k, block_m, block_n, product.batch, sigma, busy
-        )
+            self.array, self.rows, self.cols, m, n, product.k, block_m, block_n, product.batch, sigma,
+            float(a.bits), busy,
+        )  # fmt: skip
         cycles = self.laws.of(work)
         active = sum((term for name, term in cycles.items() if name != "stall"), start=np.zeros(len(block_m)))
         words = buffer_words(work)
@@ -175,13 +177,13 @@ class BitWeightEngine(Engine):
             ELEMENT: active * self.cycle_pj,
         }
         products = float(product.batch) * m * n * product.k
-        digits = partial_products(sigma) if self.variant == "opt4c" else 1.0
+        digits = partial_products(sigma, float(a.bits)) if self.variant == "opt4c" else 1.0
         return Cost(
             cycles=cycles,
             useful=np.full(len(block_m), products * digits),
             busy={ELEMENT: active, DRAM: busy},
             energy_pj=energy,
-            events=self._events(product, m, sigma),
+            events=self._events(product, m, sigma, float(a.bits)),
             words={
                 (DRAM, a.tensor): Words(times_a * einsum.size(a), 0),
                 (DRAM, b.tensor): Words(times_b * einsum.size(b), 0),
@@ -193,15 +195,15 @@ class BitWeightEngine(Engine):
             held_bits={BUFFER: held},
         )
 
-    def _events(self, product: Contraction, m: int, sigma: float) -> dict[str, Array | float]:
+    def _events(self, product: Contraction, m: int, sigma: float, bits: float) -> dict[str, Array | float]:
         """Digits of the encoded operand, and what the authors' test bench counts of them (columns)."""
         operands = float(product.batch) * m * product.k
         events: dict[str, Array | float] = {
             "encoded_operands": operands,
-            "partial_products": operands * partial_products(sigma),
+            "partial_products": operands * partial_products(sigma, bits),
         }
         if self.array == "columns":
-            counted, groups = counted_by_test_bench(sigma, product.k)
+            counted, groups = counted_by_test_bench(sigma, product.k, bits)
             events |= {"counted_digits": product.batch * m * counted, "counted_groups": product.batch * m * groups}
         return events
 
@@ -210,7 +212,7 @@ class BitWeightEngine(Engine):
 
     # -- everything else ----------------------------------------------------------------------------------------------
 
-    def _plain(self, einsum: ProgramEinsum) -> Step:
+    def _plain(self, einsum: ProgramEinsum, notes: tuple[str, ...] = ()) -> Step:
         """Operands from the DRAM through the lanes and back, each once."""
         if not self.lanes:
             raise MappingError(
@@ -231,7 +233,7 @@ class BitWeightEngine(Engine):
                 for tensor, (size, access) in sizes.items()
             },
         )
-        return Step(name=einsum.name, einsums=(einsum.name,), compute=VECTOR, cost=lambda _: cost)
+        return Step(name=einsum.name, einsums=(einsum.name,), compute=VECTOR, cost=lambda _: cost, notes=notes)
 
 
 def _powers(most: int) -> tuple[Value, ...]:
