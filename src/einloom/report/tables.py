@@ -152,7 +152,11 @@ def _duration(seconds: float) -> str:
 def evaluation_tables(result: Mapping[str, Any]) -> list[Grid]:
     """An evaluated design (the JSON object of ``evaluate`` and ``map``): totals, Einsums, memories, the search."""
     searched = {name: entry for name, entry in result.get("einsums", {}).items() if entry.get("search")}
-    return [_totals(result), _einsums(result), _memories(result), *([_searches(searched)] if searched else [])]
+    reused = {name: entry["reuse"] for name, entry in result.get("einsums", {}).items() if entry.get("reuse")}
+    return [
+        _totals(result), _einsums(result), _memories(result), *([_reuse(reused)] if reused else []),
+        *([_searches(searched)] if searched else []),
+    ]  # fmt: skip
 
 
 def evaluation_table(result: Mapping[str, Any]) -> RenderableType:
@@ -229,6 +233,16 @@ def _memories(result: Mapping[str, Any]) -> Grid:
     )
     header = ("memory", "reads [elements]", "writes [elements]", "busy [cycles]", f"energy [{unit}]")
     return Grid("", header, rows)
+
+
+def _reuse(einsums: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Grid:
+    """Operations per element that the outer two memories exchange with what is below them, tensor by tensor."""
+    memories = list(dict.fromkeys(memory for reuse in einsums.values() for memory in list(reuse)[:2]))
+    rows = tuple(
+        (name, *(", ".join(f"{tensor} {number(each)}" for tensor, each in reuse.get(m, {}).items()) for m in memories))
+        for name, reuse in einsums.items()
+    )
+    return Grid("", ("Einsum", *(f"{memory} reuse [operations/element]" for memory in memories)), rows)
 
 
 def _searches(einsums: Mapping[str, Mapping[str, Any]]) -> Grid:

@@ -17,7 +17,7 @@ TOP = {
 EINSUM = {
     "cycles": NUMBER, "energy_pj": float, "binding": str, "mapping": list, "flatten": dict, "memories": dict,
     "computes": dict, "links_energy_pj": float, "leakage_pj": float, "terms_cycles": dict, "bound_by": str,
-    "repeat": int, "utilization": float,
+    "repeat": int, "utilization": float, "reuse": dict,
     "proof": (str, type(None)), "gap": float, "space": (str, type(None)), "notes": list,
     "search": (dict, type(None)), "events": dict, "events_pj": dict, "resources": dict,
 }  # fmt: skip

@@ -16,14 +16,17 @@ wide, one an output row; input rows run along its diagonals. On an array of A_y 
     sets above each other     floor(A_y / (height f)),  beside each other   floor(A_x / w)
 
 as nn_dataflow folds and replicates (Gao et al., ASPLOS 2017; its test holds this to JSSC, table III). Sets work on
-different channels, filters or groups (Eyeriss's r and t): those assignments that need the fewest passes are tried, the
-mapper takes the best. Ranks are found by their part: a dimension of the input that an output rank and a filter rank
-index together is a window, the first of two is (p, r), the last (q, s); where there is no window the last rank that
-inputs and outputs share is q, the one before it p, and R = S = 1.
+different channels, filters or groups (Eyeriss's r and t): of the assignments with the fewest passes the mapper tries
+those of fewest loops, and those that are quickest with an activation of the finished sums.
+
+Ranks are found by their part: a dimension of the input that an output rank and a filter rank index together is a
+window, the first of two is (p, r), the last (q, s); where there is no window the last rank that inputs and outputs
+share is q, the one before it p, and R = S = 1.
 
 Inside an element q runs below Filters, s, channels (Eyeriss's q) and filters (its p) below Sums. Filters, channels,
 images and strips that are left are split over DRAM and GLB; where images or strips run innermost below GLB, the filters
-stay and serve several (its n). Depthwise and grouped convolutions have ranks that all three tensors share: sets take them too.
+stay and serve several (its n). Depthwise and grouped convolutions have ranks that all three tensors share: sets take
+them too.
 
 The law: latency is that of the busiest element or memory port. ``filter_bandwidth`` adds ``fill``, the words of filters
 that enter the array over that rate: an element has room for one pass's filters, so the array waits for them. Unlimited
@@ -63,8 +66,8 @@ from einloom.errors import Problem, SpecError
 NAME = "row_stationary"
 ARRAY, ROWS, COLS = "PE", "Y", "X"
 DRAM, BUFFER, FILTERS, WINDOW, SUMS = "DRAM", "GLB", "Filters", "Window", "Sums"
-MOST_LAYOUTS = 3
-"""Assignments of sets with equally many passes that the mapper tries, those of fewest loops first."""
+MOST_LAYOUTS = 2
+"""Assignments of sets with equally many passes that the mapper tries, of two kinds each: `_replications`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ class RowStationaryRules(MappingRules):
         column = [(var, n) for var, n in ((part.output_row, shape.strips), (part.filter_row, shape.height)) if var]
         layouts: tuple[Layout, ...] = tuple(
             {(ARRAY, COLS): (*columns, *beside), (ARRAY, ROWS): (*column, *above)}
-            for above, beside in _replications(free, shape.above, shape.beside)
+            for above, beside in _replications(free, _after(einsum), shape.above, shape.beside)
         )
         allowed = frozenset(free).union(*({var} for var in (part.output_row,) if var))
         taller = allowed.union(*({var} for var in (part.filter_row,) if var))
@@ -223,20 +226,33 @@ def _blocks(einsum: Einsum, part: Part, variable: str) -> tuple[str, ...]:
 Loops = tuple[tuple[str, int], ...]
 
 
-def _replications(free: Mapping[str, int], above: int, beside: int) -> list[tuple[Loops, Loops]]:
-    """What the sets of a column and of a row work on: the assignments with fewest passes, of those few loops first."""
+def _after(einsum: Einsum) -> frozenset[str]:
+    """Ranks of what follows the sums in an element (an activation); empty where nothing does."""
+    works = [work.variables for work in einsum.work if work.operator != "mac"]
+    return frozenset().union(*works) if works else frozenset()
 
-    def passes(both: tuple[Loops, Loops]) -> int:
+
+def _replications(free: Mapping[str, int], after: frozenset[str], above: int, beside: int) -> list[tuple[Loops, Loops]]:
+    """What the sets of a column and of a row work on: of the assignments with fewest passes, those of fewest loops
+    and those that spread the work on finished sums most.
+
+    Args:
+        after: Ranks of that work.
+    """
+
+    def passes(both: tuple[Loops, Loops]) -> tuple[int, int]:
         left = dict(free)
         for var, bound in itertools.chain(*both):
-            left[var] = -(-left[var] // bound)
-        return math.prod(left.values())
+            left[var] = ceil_div(left[var], bound)
+        return math.prod(left.values()), math.prod(n for var, n in left.items() if var in after)
 
     every = list(itertools.product(_assignments(free, above), _assignments(free, beside)))
-    counted = [(passes(both), len(both[0]) + len(both[1]), both) for both in every]
-    least = min(count for count, _, _ in counted)
-    best = sorted((loops, both) for count, loops, both in counted if count == least)
-    return [both for _, both in best[:MOST_LAYOUTS]]
+    counted = [(*passes(both), len(both[0]) + len(both[1]), both) for both in every]
+    least = min(count for count, _, _, _ in counted)
+    few = sorted((loops, both) for count, _, loops, both in counted if count == least)
+    spread = sorted((more, loops, both) for count, more, loops, both in counted if count == least)
+    chosen = [both for _, both in few[:MOST_LAYOUTS]] + [both for _, _, both in spread[:MOST_LAYOUTS]]
+    return list(dict.fromkeys(chosen))
 
 
 def _assignments(free: Mapping[str, int], sets: int) -> Iterator[Loops]:
