@@ -149,6 +149,23 @@ class EinsumResult:
         instances = self.computes[self.binding].instances
         return self.useful_cycles / (instances * self.cycles) if self.cycles else 0.0
 
+    @property
+    def reuse(self) -> Mapping[str, Mapping[str, float]]:
+        """Operations per element that a memory exchanges with what is below it, by memory and tensor.
+
+        reuse = operations / (reads - drains + updates): at DRAM for each element that comes on chip or leaves it, at
+        a buffer above an array for each element at the array's edge, at a register for each operand.
+        """
+        operations = self.computes[self.binding].operations
+        exchanged = {
+            memory: {name: c.reads - c.drains + c.updates for name, c in held.tensors.items()}
+            for memory, held in self.memories.items()
+        }
+        return {
+            memory: {name: operations / elements for name, elements in tensors.items() if elements}
+            for memory, tensors in exchanged.items()
+        }
+
     def occupancy(self, memory: str) -> float:
         """What one instance of a memory holds at a time."""
         return float(self.memories[memory].occupancy) if memory in self.memories else 0.0
@@ -179,6 +196,7 @@ class EinsumResult:
             "terms_cycles": dict(self.terms_cycles),
             "bound_by": self.bound_by,
             "utilization": self.utilization,
+            "reuse": {memory: dict(tensors) for memory, tensors in self.reuse.items()},
             "repeat": self.repeat,
             "proof": self.proof,
             "gap": self.gap,
