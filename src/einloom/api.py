@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -103,13 +103,13 @@ class Design:
             return False
         mapper = EngineMapper(self.architecture, "latency", plan=self.loaded.mapping)
         return any(self._located(partial(mapper.open_choices, program, part))
-                   for part, program in self._programs())  # fmt: skip
+                   for part, program in self._programs)  # fmt: skip
 
     def _evaluated_choices(self) -> Evaluation:
         """The cost on a machine with an engine: no choice may be open."""
         mapper = EngineMapper(self.architecture, "latency", plan=self.loaded.mapping)
         still_open: dict[str, Sequence[object]] = {}
-        for part, program in self._programs():
+        for part, program in self._programs:
             still_open |= self._located(partial(mapper.open_choices, program, part))
         if still_open:
             shown = "; ".join(f"{name}: {', '.join(map(str, values[:6]))}" for name, values in still_open.items())
@@ -126,18 +126,20 @@ class Design:
         asked: Objective = "pareto" if base == "edp" else base  # the best product of totals lies on the front
         mapper = EngineMapper(self.architecture, asked, memory, self.loaded.mapping)
         if len(self.workload.cascades) > 1:
-            self._located(partial(mapper.check_choices, self._programs()))
-        mapped = [self._located(partial(mapper.map, program, part)) for part, program in self._programs()]
+            self._located(partial(mapper.check_choices, self._programs))
+        mapped = [self._located(partial(mapper.map, program, part)) for part, program in self._programs]
         if base == "pareto":
             return Front(tuple(self._total(c, mapped, base) for c in combined_front(mapped, memory)), memory)
         return self._total(least_product(mapped) if base == "edp" else least_sum(mapped, base), mapped, base)
 
-    def _programs(self) -> Iterator[tuple[str, Program]]:
+    @cached_property
+    def _programs(self) -> tuple[tuple[str, Program], ...]:
         """(name of the part, cascade as an engine sees it); no name: the only cascade."""
         several = len(self.workload.cascades) > 1
-        for cascade in self.workload.cascades:
-            program = Program(cascade.name, tuple(cascade.sized()), cascade.repeat)
-            yield cascade.name if several else "", program
+        return tuple(
+            (cascade.name if several else "", Program(cascade.name, tuple(cascade.sized()), cascade.repeat))
+            for cascade in self.workload.cascades
+        )
 
     def _located(self, work: Callable[[], Located]) -> Located:
         """``work()``, what is wrong with the choices told at the mapping, all else at the architecture."""

@@ -158,7 +158,21 @@ class Crossing:
         return float((self.reads + self.writes) * self.bits)
 
 
-def crossings(program: Program, group: Group) -> tuple[Crossing, ...]:
+Readers = Mapping[str, frozenset[str]]
+"""Names of the Einsums that read a tensor."""
+
+
+def readers(program: Program) -> Readers:
+    """Who reads each tensor of a cascade."""
+    found: dict[str, set[str]] = {}
+    for einsum in program.einsums:
+        for access in einsum.accesses:
+            if access.role == "input":
+                found.setdefault(access.tensor, set()).add(einsum.name)
+    return {tensor: frozenset(names) for tensor, names in found.items()}
+
+
+def crossings(group: Group, readers: Readers) -> tuple[Crossing, ...]:
     """Every tensor that a group reads from or leaves for the rest: inputs first."""
     inside = frozenset(group.names)
     weights = {run.contraction.weights.tensor for run in group.runs if run.contraction.given}
@@ -169,12 +183,10 @@ def crossings(program: Program, group: Group) -> tuple[Crossing, ...]:
                 size = einsum.size(access)
                 before = reads.get(access.tensor, (0, access.bits))[0]
                 reads[access.tensor] = (max(size, before), access.bits)
-    outside = [einsum for einsum in program.einsums if einsum.name not in inside]
-    used = {access.tensor for einsum in outside for access in einsum.accesses if access.role == "input"}
     found = [Crossing(name, size, 0, bits, name in weights) for name, (size, bits) in reads.items()]
     for einsum in group.einsums:
         output = einsum.accesses[0]
-        if output.workload_output or output.tensor in used:
+        if output.workload_output or readers.get(output.tensor, frozenset()) - inside:
             found.append(Crossing(output.tensor, 0, einsum.size(output), output.bits, False))
     return tuple(found)
 

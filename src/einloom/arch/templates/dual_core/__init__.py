@@ -16,7 +16,7 @@ from einloom.arch.templates.dual_core.build import PARAMETERS, build
 
 TEMPLATE = Template(
     name="dual_core",
-    summary="Ternary cores beside a flexible-precision core, pruned key-value fetches, hidden non-linear operations.",
+    summary="ternary cores beside a flexible-precision core, pruned key-value fetches (VitaLLM)",
     parameters=PARAMETERS,
     build=build,
     sources=("VitaLLM, arXiv 2604.27396 and 2605.00320",),

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from einloom.arch.engine import Array, Columns, Contraction, Cost, Engine, Laws, Program, Step, Value, Words
-from einloom.arch.templates.cascade_steps import Crossing, Group, UnitRun, crossings, groups, stream_passes
+from einloom.arch.templates.cascade_steps import Crossing, Group, UnitRun, crossings, groups, readers, stream_passes
 from einloom.arch.templates.surroundings import DRAM, STREAMS, Surroundings, finished
 from einloom.arch.templates.ternary_lut.attention import masked_by, product_macs
 from einloom.arch.templates.ternary_lut.engine import Routing
@@ -121,9 +121,9 @@ class DualCore(Engine):
 
     def steps(self, program: Program, shared: Mapping[str, Value]) -> Sequence[Step]:
         """One step for each run of products, with the element-wise work that feeds it."""
-        found = []
+        found, read_by = [], readers(program)
         for group in groups(program, self.routing.unit):
-            crossing = crossings(program, group)
+            crossing = crossings(group, read_by)
 
             def cost(columns: Columns, group: Group = group, crossing: Sequence[Crossing] = crossing) -> Cost:
                 return _cost(self.cores, group, crossing, columns)

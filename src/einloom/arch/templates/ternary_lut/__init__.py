@@ -19,7 +19,7 @@ from einloom.arch.templates.ternary_lut.parameters import PARAMETERS
 
 TEMPLATE = Template(
     name="ternary_lut",
-    summary="Ternary and few-bit weights by table lookup: FPGA tables, bit-serial processors, a narrow weight port.",
+    summary="ternary and few-bit weights by table lookup (TeLLMe, T-MAC), or through a weight port (MatMul-free)",
     parameters=PARAMETERS,
     build=build,
     sources=(

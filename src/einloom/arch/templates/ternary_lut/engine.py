@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from einloom.arch.engine import Columns, Contraction, Cost, Engine, Program, ProgramEinsum, Step, Value
-from einloom.arch.templates.cascade_steps import Crossing, Group, crossings, groups
+from einloom.arch.templates.cascade_steps import Crossing, Group, crossings, groups, readers
 from einloom.errors import MappingError
 
 
@@ -78,10 +78,10 @@ class LookupEngine(Engine):
     def steps(self, program: Program, shared: Mapping[str, Value]) -> Sequence[Step]:
         """One step for each run of a unit, with the streams beside it."""
         units = dict(self.units)
-        found = []
+        found, read_by = [], readers(program)
         for group in groups(program, self.routing.unit):
             unit = units[group.unit]
-            crossing = crossings(program, group)
+            crossing = crossings(group, read_by)
             found.append(
                 Step(
                     name=group.name,

@@ -122,37 +122,41 @@ class LookupWork:
         return self.rows * self.passes * self.unit.blocks(self.k)
 
     @property
-    def lookups_a_block(self) -> Array:
-        """Lookups of a lane for one block, over all passes of a row."""
-        lanes, last = self.unit.lanes, self.n - (self.passes - 1) * self.length
-        if self.unit.padded:
-            last = self.length
-        return np.asarray((self.passes - 1) * -(-self.length // lanes) + -(-last // lanes))
+    def lookups_a_pass(self) -> tuple[Array, Array]:
+        """Cycles of the lookups of one block: in a pass of full length, and in the last one."""
+        unit, last = self.unit, self.n - (self.passes - 1) * self.length
+        full = -(-self.length // unit.lanes) * unit.step
+        return full, full if unit.padded else -(-last // unit.lanes) * unit.step
 
 
 def build(work: LookupWork) -> Array:
     """Cycles that build tables: ``G T / rate`` a block, the activations being read one after another.
 
-    Built beside the lookups, a block adds what its build is longer than the lookups before it, and the first one all.
+    Built beside the lookups, a block adds what its build is longer than the lookups of the block before it, and the
+    first one all.
     """
-    unit = work.unit
-    whole = -(-unit.block // unit.build_rate)
-    if unit.padded:
-        a_row = unit.blocks(work.k) * whole
-    else:
-        used = -(-work.k // unit.group) * unit.group
-        full, rest = divmod(used, unit.block)
-        a_row = full * whole + -(-rest // unit.build_rate)
-        whole = whole if full else -(-rest // unit.build_rate)
+    unit, blocks = work.unit, work.unit.blocks(work.k)
+    used = -(-work.k // unit.group) * unit.group - (blocks - 1) * unit.block  # activations of the last block
+    last = -(-(unit.block if unit.padded else used) // unit.build_rate)
+    first = last if blocks == 1 else -(-unit.block // unit.build_rate)
     if not unit.build_beside:
-        return np.asarray(work.rows * work.passes * a_row)
-    read = work.lookups_a_block // work.passes * unit.step
-    return np.asarray(whole + (work.visits - 1) * np.maximum(0, whole - read))
+        whole = -(-unit.block // unit.build_rate)
+        return np.asarray(work.rows * work.passes * ((blocks - 1) * whole + last))
+    long, short = work.lookups_a_pass
+
+    def added(lookups: Array) -> Array:
+        """What builds within a pass add beyond lookups of that many cycles."""
+        within = (blocks - 2) * np.maximum(0, first - lookups) + np.maximum(0, last - lookups)
+        return within if blocks > 1 else np.zeros_like(lookups)
+
+    in_a_row = (work.passes - 1) * (added(long) + np.maximum(0, first - long)) + added(short)
+    return np.asarray(first + work.rows * in_a_row + (work.rows - 1) * np.maximum(0, first - short))
 
 
 def lookup(work: LookupWork) -> Array:
     """Cycles that look up and sum: ``ceil(outputs / Q)`` a pass and block, each II cycles."""
-    return np.asarray(work.rows * work.unit.blocks(work.k) * work.lookups_a_block * work.unit.step)
+    long, short = work.lookups_a_pass
+    return np.asarray(work.rows * work.unit.blocks(work.k) * ((work.passes - 1) * long + short))
 
 
 def block_overhead(work: LookupWork) -> Array:

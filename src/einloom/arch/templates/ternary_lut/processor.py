@@ -64,7 +64,7 @@ class Processor:
 
     def cycles(self, instructions: float) -> float:
         """Clock cycles of instructions that all threads share."""
-        return instructions / (self.instruction_hz * self.threads) * self.clock_hz
+        return instructions * self.clock_hz / (self.instruction_hz * self.threads)
 
     def moved(self, bits: float) -> float:
         """Clock cycles in which the memory moves ``bits``."""
