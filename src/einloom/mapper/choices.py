@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from einloom.mapper.fronts import nondominated
 from einloom.mapper.whole import Run
 from einloom.mappings import Choice, MappingPlan
 from einloom.model.result import EinsumResult
-from einloom.model.steps import PricedStep
+from einloom.model.steps import Machine, PricedStep
 
 BLOCK = 16_384
 """Candidates that are priced together."""
@@ -40,12 +41,14 @@ class _Given:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """One combination of the choices of a step, costed."""
+    """One combination of the choices of a step, costed: the one at ``index`` of ``priced``."""
 
     number: int
     cycles: float
     energy_pj: float
     held: float
+    priced: PricedStep
+    index: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,10 @@ class EngineMapper:
     objective: Objective
     memory: str | None = None
     plan: MappingPlan | None = None
+
+    @cached_property
+    def machine(self) -> Machine:
+        return Machine(self.architecture)
 
     def open_choices(self, program: Program, part: str) -> dict[str, tuple[Value, ...]]:
         """Choices that have several values and that the mapping does not give, by name."""
@@ -82,7 +89,7 @@ class EngineMapper:
         Raises:
             MappingError: The machine cannot run an Einsum, nothing fits, or a given choice is none.
         """
-        runs: list[dict[str, tuple[EinsumResult, ...]]] = []
+        runs: list[dict[str, _Kept]] = []
         errors: list[MappingError] = []
         for shared in self._shared(program, part):
             try:
@@ -94,6 +101,12 @@ class EngineMapper:
                 errors.append(error)
         if not runs:
             raise errors[0]
+        return [{key: kept.explained() for key, kept in run.items()} for run in self._worth_explaining(runs)]
+
+    def _worth_explaining(self, runs: Sequence[dict[str, _Kept]]) -> Sequence[dict[str, _Kept]]:
+        """Of a sum the best run, the first of equal ones; of a front every run that may be on it."""
+        if self.objective in ("energy", "latency"):
+            return [min(runs, key=lambda run: key_of(self.objective, *_totals(run)))]
         return runs
 
     def check_choices(self, programs: Iterable[tuple[str, Program]]) -> None:
@@ -108,6 +121,8 @@ class EngineMapper:
         for part, program in programs:
             for shared in self._shared(program, part):
                 names.update(shared, *(step.choices for step in self._steps(program, part, shared)))
+            if names >= self.plan.choices.keys():
+                return
         problems = list(self._unknown_choices(names))
         if problems:
             raise MappingError(problems)
@@ -193,7 +208,7 @@ class EngineMapper:
 
     # -- search ---------------------------------------------------------------------------------------------------
 
-    def _best(self, program: Program, step: Step, shared: Mapping[str, Value]) -> tuple[EinsumResult, ...]:
+    def _best(self, program: Program, step: Step, shared: Mapping[str, Value]) -> _Kept:
         total = math.prod(len(values) for values in step.choices.values())
         if total > MOST_CANDIDATES:
             raise MappingError(
@@ -205,8 +220,8 @@ class EngineMapper:
         forbidden = ""
         for start in range(0, total, BLOCK):
             numbers = np.arange(start, min(start + BLOCK, total))
-            priced = PricedStep(self.architecture, program, step, _columns(step, numbers), len(numbers))
-            best = self._kept_best(best, priced, numbers)
+            priced = PricedStep(self.machine, program, step, _columns(step, numbers), len(numbers))
+            best = self._kept_best(best, priced, start)
             forbidden = priced.cost.forbidden
             for what, needed, limit, unit in priced.limits():
                 least = min(float(needed.min()), short.get(what, (math.inf, 0.0, ""))[0])
@@ -214,39 +229,55 @@ class EngineMapper:
         if not best:
             raise MappingError([_nothing_fits(step, short, forbidden)])
         space = f"every choice of step {step.name} ({_said(step.choices)})" if total > 1 else "no choice is open"
-        return tuple(
-            replace(
-                self._explained(program, step, candidate.number, shared),
-                proof="optimal", space=f"{self.architecture.template or self.architecture.name}: {space}",
-            )
-            for candidate in best
-        )  # fmt: skip
+        return _Kept(tuple(best), dict(shared), f"{self.architecture.template or self.architecture.name}: {space}")
 
-    def _kept_best(self, best: list[_Candidate], priced: PricedStep, numbers: Array) -> list[_Candidate]:
-        """The best of ``best`` and of a block; of equal ones the first."""
+    def _kept_best(self, best: list[_Candidate], priced: PricedStep, start: int) -> list[_Candidate]:
+        """The best of ``best`` and of a block that begins with number ``start``; of equal ones the first."""
         legal = np.flatnonzero(priced.fits)
         if not len(legal):
             return best
         cycles, energy = priced.cycles[legal], priced.energy_pj[legal]
         held = priced.held(self.memory)[legal] if self.memory is not None else np.zeros(len(legal))
-        if self.objective != "pareto":
+        chosen = np.arange(len(legal))
+        if self.objective != "pareto" and len(legal) > 1:
             primary = {"energy": energy, "latency": cycles, "edp": energy * cycles}[self.objective]
-            legal_best = np.lexsort((numbers[legal], energy, cycles, primary))[:1]
-        else:
-            legal_best = np.arange(len(legal))
+            chosen = np.lexsort((legal, energy, cycles, primary))[:1]
         found = best + [
-            _Candidate(int(numbers[legal[i]]), float(cycles[i]), float(energy[i]), float(held[i])) for i in legal_best
+            _Candidate(start + int(legal[i]), float(cycles[i]), float(energy[i]), float(held[i]), priced, int(legal[i]))
+            for i in chosen
         ]
         if self.objective == "pareto":
             return nondominated(found, lambda c: (c.cycles, c.energy_pj, c.held))
         return [min(found, key=lambda c: (*key_of(self.objective, c.energy_pj, c.cycles), c.number))]
 
-    def _explained(self, program: Program, step: Step, number: int, shared: Mapping[str, Value]) -> EinsumResult:
-        numbers = np.array([number])
-        columns = _columns(step, numbers)
-        chosen = {**shared, **{name: _plain(column[0]) for name, column in columns.items()}}
-        priced = PricedStep(self.architecture, program, step, columns, 1)
-        return priced.explained(0, chosen, program.repeat)
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The best candidate of a step, or its front, with the choices that all steps share."""
+
+    candidates: tuple[_Candidate, ...]
+    shared: Mapping[str, Value]
+    space: str
+
+    def explained(self) -> tuple[EinsumResult, ...]:
+        return tuple(
+            replace(
+                c.priced.explained(c.index, {**self.shared, **_values_at(c.priced.columns, c.index)}),
+                proof="optimal", space=self.space,
+            )
+            for c in self.candidates
+        )  # fmt: skip
+
+
+def _totals(run: Mapping[str, _Kept]) -> tuple[float, float]:
+    """Energy and cycles of the first candidates of all steps, with all copies."""
+    firsts = [kept.candidates[0] for kept in run.values()]
+    energy = sum(c.energy_pj * c.priced.repeat for c in firsts)
+    return energy, sum(c.cycles * c.priced.repeat for c in firsts)
+
+
+def _values_at(columns: Columns, index: int) -> dict[str, Value]:
+    return {name: _plain(column[index]) for name, column in columns.items()}
 
 
 def _kept(name: str, values: tuple[Value, ...], given: Mapping[str, _Given]) -> tuple[Value, ...]:

@@ -10,7 +10,7 @@ from toy_engine import GROUPS, WALK, by_hand, toy
 import einloom as el
 from einloom.arch.engine import Cost, Laws, Program, contraction_of
 from einloom.errors import PluginError, SpecError
-from einloom.model.steps import PricedStep
+from einloom.model.steps import Machine, PricedStep
 from einloom.spec import templates
 
 CHAIN = {
@@ -176,4 +176,4 @@ def test_a_law_that_gives_no_time_is_named(term):
 
     wrong = replace(step, cost=lambda columns: Cost(cycles={"open": term}, useful=0))
     with pytest.raises(PluginError, match="the law of step 'Z' gives a term 'open' that is not at least 0"):
-        _ = PricedStep(machine, program, wrong, {}, 1).cycles
+        _ = PricedStep(Machine(machine), program, wrong, {}, 1).cycles

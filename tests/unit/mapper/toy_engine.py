@@ -18,7 +18,7 @@ WALK = {"rows": 1, "columns": 2}
 
 @dataclass(frozen=True, slots=True)
 class ToyEngine(Engine):
-    """One step an Einsum: ``ceil(N / group) * M * K`` cycles (twice that when columns are walked), 3 * group to open."""
+    """One step an Einsum: ``ceil(N / group) * M * K`` cycles (twice when columns are walked), 3 * group to open."""
 
     lut: int = 0
 
