@@ -346,7 +346,7 @@ class Architecture:
 
     def leakage_w(self) -> float:
         """Static power of all instances of all parts, W."""
-        return sum(part.leakage_w * self.instances(part.name) for part in self.parts())
+        return sum(part.leakage_w * self.instances(part.name) for part in self.parts() if part.leakage_w)
 
     def path_to(self, compute: str) -> tuple[Level, ...]:
         for path in self.paths():
