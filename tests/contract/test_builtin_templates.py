@@ -28,6 +28,13 @@ class TestSystolicOutputStationaryOverlapped(TemplateContract):
     scaling = ("buffer",)
 
 
+class TestSystolicRowStationary(TemplateContract):
+    name = "systolic"
+    smallest: ClassVar = {"rows": 4, "cols": 4, "dataflow": "row_stationary", "buffer": "4 KiB",
+                          "filters": "8 words", "window": "4 words", "sums": "4 words"}  # fmt: skip
+    scaling = ("rows", "cols", "buffer", "filters", "window", "sums")
+
+
 def held_to_the_contract() -> set[str]:
     """Templates that a subclass of the suite names, anywhere in the tests."""
     names = set()
