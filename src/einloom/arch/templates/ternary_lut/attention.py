@@ -95,11 +95,17 @@ class AttentionUnit:
         return self._single(group, crossings)
 
     def _single(self, group: Group, crossings: Sequence[Crossing]) -> Cost:
-        """One product: ``ceil(M / rows)`` times the lanes along N or along K, whichever is faster."""
+        """One product: ``ceil(M / rows)`` times the lanes along N or along K, whichever is faster.
+
+        Its second operand is streamed for each of those blocks of rows: the unit keeps none of it.
+        """
         product = group.runs[0].contraction
-        cycles = product.batch * -(-product.m // self.rows) * along_lanes(product, self.lanes)
-        streamed = product.batch * product.n * product.k * float(product.weights.bits)
-        return self._priced(group, crossings, {"attention": np.array([float(cycles)])}, streamed, 1.0, {})
+        blocks = -(-product.m // self.rows)
+        cycles = product.batch * blocks * along_lanes(product, self.lanes)
+        moved = product.batch * blocks * product.n * product.k
+        words = {(DRAM, product.weights.tensor): self._words(product.weights.tensor, np.asarray(moved), crossings)}
+        terms = {"attention": np.array([float(cycles)])}
+        return self._priced(group, crossings, terms, moved * float(product.weights.bits), 1.0, words)
 
     def _prompt(self, group: Group, crossings: Sequence[Crossing], columns: Columns) -> Cost:
         """Scores and values as one run with online softmax."""
@@ -155,7 +161,7 @@ class AttentionUnit:
         rest = [replace(c, reads=0) if c.tensor in operands else c for c in crossings]
         return finished(
             around, group, rest, found,
-            words=words or {(DRAM, c.tensor): c.words for c in crossings if c.tensor in operands},
+            words=words,
             energy_pj={DRAM: streamed * around.offchip.read_pj, ATTENTION: share * macs * self.mac_pj},
             busy={ATTENTION: total, DRAM: np.asarray(streamed / around.offchip.bits_per_cycle)},
             useful=np.minimum(share * macs, total * self.rows * self.lanes),

@@ -6,8 +6,9 @@ A weight of b bits is b planes of one bit. A table holds the sums of g activatio
     instructions = b K N / (g lanes)  +  entries K / (g lanes) for the tables
     cycles       = max( instructions / (rate threads),  K N (b + s) / 8 bytes / bandwidth )
 
-Weights that no table takes (the head, 16 bits) run as multiply-adds at a rate of their own, against the same memory.
-Rate, head time and bandwidth of a processor are *calibrated*: `calibrated` reads them off three measured rows.
+Weights are read once for all rows of a prompt. Weights that no table takes (the head, 16 bits) run as multiply-adds at
+a rate of their own, against the same memory; attention and element-wise work as vector instructions. Rate, head time
+and bandwidth of a processor are *calibrated*: `calibrated` reads them off three measured rows.
 """
 
 from __future__ import annotations

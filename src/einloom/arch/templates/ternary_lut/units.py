@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from einloom.arch.engine import Array, Columns, Contraction, Cost, Value
+from einloom.arch.engine import Array, Columns, Contraction, Cost, Value, Words
 from einloom.arch.templates.cascade_steps import Crossing, Group
 from einloom.arch.templates.surroundings import DRAM, STREAMS, Surroundings, finished
 from einloom.arch.templates.ternary_lut.attention import product_macs
@@ -98,6 +98,11 @@ class TableUnit:
         return np.asarray(built * prices.add + writes * prices.entry_write + read * a_read)
 
 
+def _streamed(product: Contraction, times: int) -> Mapping[tuple[str, str], Words]:
+    """Weights that are read once for every row."""
+    return {(DRAM, product.weights.tensor): Words(times * product.batch * product.n * product.k, 0)}
+
+
 @dataclass(frozen=True, slots=True)
 class PortUnit:
     """A core whose weights come through a narrow port, a few cycles an access (MatMul-free core, arXiv 2406.02528).
@@ -140,7 +145,7 @@ class PortUnit:
             self.around, group, crossings, terms,
             energy_pj={DRAM: bits * self.around.offchip.read_pj, LOOKUP: macs * self.mac_pj},
             busy={LOOKUP: port, DRAM: self.around.offchip.cycles(bits)}, useful=port,
-            events={"weight_accesses": rows * accesses},
+            events={"weight_accesses": rows * accesses}, words=_streamed(product, rows),
         )  # fmt: skip
 
 
@@ -183,7 +188,7 @@ class HostUnit:
             energy_pj={DRAM: bits * self.around.offchip.read_pj,
                        HOST: vectors * self.instruction_pj + macs * self.mac_pj},
             busy={HOST: host, DRAM: self.around.offchip.cycles(bits)}, useful=host,
-            events={"host_instructions": vectors},
+            events={"host_instructions": vectors}, words=_streamed(product, product.m),
         )  # fmt: skip
 
 
