@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from einloom.arch.tree import Architecture
 from einloom.catalogue import find
@@ -144,7 +144,19 @@ class _Loader:
         return self._known[file]
 
     def _workload(self, document: Document) -> Workload:
-        return load_workload(document, open_file=self.read)
+        """The workload of a document, made once; it may name further files, whose texts count too."""
+        if "workload" not in document.made:
+            opened: list[str] = []
+
+            def open_file(file: str) -> Document:
+                opened.append(file)
+                return self.read(file)
+
+            document.made["workload"] = load_workload(document, open_file=open_file), opened
+        workload, files = document.made["workload"]
+        for file in files:
+            self.read(file)
+        return cast(Workload, workload)
 
     def load(self, document: Document, mapping_file: str | FilePath | None, beside: FilePath | None) -> LoadedDesign:
         for part in PARTS:

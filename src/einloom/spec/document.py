@@ -60,6 +60,7 @@ class Document:
         data: Its content.
         marks: Place of each value by its path.
         edits: Values that do not stand in the file (`--set`), by path: how the user wrote them.
+        made: What readers made of it, by what they call it, so that a file is read once for many designs.
     """
 
     file: str
@@ -67,19 +68,20 @@ class Document:
     data: Any
     marks: Mapping[Path, Mark]
     edits: Mapping[Path, str] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def with_value(self, path: Path, value: Any, origin: str) -> Document:
         """The document with another value at ``path``; problems there name ``origin`` in place of the file."""
         data = copy.deepcopy(self.data)
         if not path:
-            return replace(self, data=value, edits={**self.edits, (): origin})
+            return replace(self, data=value, edits={**self.edits, (): origin}, made={})
         parent = data
         for key in path[:-1]:
             if isinstance(parent, dict) and parent.get(key) is None:
                 parent[key] = {}
             parent = parent[key]
         parent[path[-1]] = value
-        return replace(self, data=data, edits={**self.edits, path: origin})
+        return replace(self, data=data, edits={**self.edits, path: origin}, made={})
 
     def locate(self, problem: Problem, at_key: bool = False) -> Problem:
         """``problem`` with file, line, column and source line; the nearest enclosing place if its own is unknown."""

@@ -256,6 +256,10 @@ class Cascade:
             SpecError: A sub-rank has no size, or an Einsum reads tensors outside of its reduction or has two
                 reductions (split it into two lines).
         """
+        return self._sized
+
+    @cached_property
+    def _sized(self) -> tuple[SizedEinsum, ...]:
         return counting.sized(self)
 
     def operations(self) -> dict[str, int]:
