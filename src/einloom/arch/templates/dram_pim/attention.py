@@ -76,8 +76,10 @@ class Heads:
         """Groups of MACs of all scores: one a head, or one a row (or as many as its accumulators allow)."""
         if not self.concatenated:
             return self.score_rounds * self.queries * max(self.heads, self.rows_of_token)
-        a_row = -(-self.heads_of_row // self.accumulators)
-        return self.score_rounds * self.queries * self.rows_of_token * a_row
+        full, rest = divmod(self.heads, self.heads_of_row)
+        rows_of_head = self.rows_of_token // -(-self.heads // self.heads_of_row)
+        of_token = full * -(-self.heads_of_row // self.accumulators) + -(-rest // self.accumulators)
+        return self.score_rounds * self.queries * rows_of_head * of_token
 
     @property
     def score_results(self) -> int:
