@@ -136,7 +136,7 @@ def test_what_is_no_convolution_uses_the_array_as_a_grid():
     ("given", "message"),
     [
         ({"timing": "overlapped"}, "dataflow row_stationary has no timing 'overlapped'"),
-        ({"dataflow": "weight_stationary", "window": "12 words"}, "'window' means nothing to dataflow weight_stationary"),
+        ({"dataflow": "input_stationary", "window": "8 words"}, "'window' means nothing to dataflow input_stationary"),
         ({"filters": "inf"}, "'inf' is out of range"),
         ({"sums": "0 words"}, "architecture.sums"),
         ({"filter_bandwidth": "3 GHz"}, "'3 GHz' is not a bandwidth"),

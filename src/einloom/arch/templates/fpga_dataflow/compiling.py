@@ -12,8 +12,25 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from einloom.arch.templates.fpga_dataflow.classes import LoopClass
-from einloom.arch.templates.fpga_dataflow.network import DELAY, END, LOOP, READ, WRITE, Compiled, Op, Played, play
+from einloom.arch.templates.fpga_dataflow.network import (
+    DELAY,
+    END,
+    LOOP,
+    READ,
+    WRITE,
+    Compiled,
+    Op,
+    Played,
+    play,
+    play_within,
+)
 from einloom.arch.templates.fpga_dataflow.text import Loop, Packet, Pipeline, Sequence, evaluate, pipelines
+from einloom.arch.templates.fpga_dataflow.unbounded import packets_of, play_unbounded
+
+FEW = 60_000
+"""Packets that are timed on arrays at once where FIFOs have no bound."""
+PATIENCE = 3000
+"""Operations after which more of them, whose rounds do not repeat, are timed on arrays as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,12 @@ def timing_of(network: Network, kinds: Mapping[str, LoopClass], names: Mapping[s
 
     def played(costs: Mapping[str, LoopClass], capacities: list[int | None]) -> Played:
         tasks = {n: compiled(task, costs, names, fifos, ticks) for n, task in network.tasks.items()}
+        if all(capacity is None for capacity in capacities):
+            few = sum(map(packets_of, tasks.values())) <= FEW
+            found = None if few else play_within(tasks, capacities, ticks, PATIENCE)
+            found = found or play_unbounded(tuple(tasks.values()), len(fifos), ticks)
+            if found is not None:
+                return found
         return play(tasks, capacities, ticks)
 
     free: list[int | None] = [None] * len(fifos)

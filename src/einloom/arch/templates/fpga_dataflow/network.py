@@ -102,14 +102,18 @@ class _Player:
     ends: list[int] = field(default_factory=list)
     events: int = 0
 
-    def play(self) -> None:
+    def play(self, most: float) -> bool:
+        """Until the end, or until ``most`` operations have been executed; whether it came to its end."""
         count = len(self.tasks)
         self.places, self.times, self.ends = [0] * count, [0] * count, [0] * count
         self.counters = [[0] * len(task.trips) for task in self.tasks]
         self.heap = [(0, number) for number in range(count)]
         while self.heap:
+            if self.events > most:
+                return False
             now, number = heapq.heappop(self.heap)
             self._go(number, now)
+        return True
 
     def _go(self, number: int, now: int) -> None:
         """Task ``number`` goes on at ``now``, until it takes time, waits or ends."""
@@ -252,8 +256,18 @@ def play(tasks: Mapping[str, Compiled], capacities: Sequence[int | None], ticks:
     Raises:
         SpecError: They wait for each other for ever.
     """
+    found = play_within(tasks, capacities, ticks, float("inf"))
+    assert found is not None
+    return found
+
+
+def play_within(
+    tasks: Mapping[str, Compiled], capacities: Sequence[int | None], ticks: int, most: float
+) -> Played | None:
+    """As `play`; None where it takes more than ``most`` operations, one by one."""
     player = _Player(tuple(tasks.values()), [_Fifo(capacity) for capacity in capacities], ticks)
-    player.play()
+    if not player.play(most):
+        return None
     stuck = [name for name, time in zip(tasks, player.times, strict=True) if time == BLOCKED]
     if stuck:
         raise SpecError(
