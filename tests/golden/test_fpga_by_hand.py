@@ -1,8 +1,10 @@
 """FPGA tasks against numbers worked out by hand, and the laws of the InTAR kernels' structure."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 import einloom as el
 from einloom.arch.components import library
@@ -141,3 +143,22 @@ def test_static_power_is_what_is_given():
     architecture = {"template": "fpga_dataflow", "lanes": 4, "static_power": "5 W"}
     found = el.load({"name": "g", "workload": workload, "architecture": architecture}).map("energy")
     assert found.energy_pj_by["leakage"] == pytest.approx(5 * found.latency_s * 1e12)
+
+
+@pytest.mark.parametrize("kernel", ["attention", "mlp", "cnn", "vae", "gating", "means"])
+def test_published_figures_of_intar_hold(kernel):
+    """Published: the table of github.com/OswaldHe/InTAR; tolerances stand beside the figures."""
+    found = el.validate(f"designs/intar/{kernel}.yaml")
+    assert found.comparisons
+    assert found.problems == ()
+    cycles = [row for row in found.comparisons if row.figure.name == "cycles"]
+    assert kernel == "means" or any(row.figure.tolerance for row in cycles)
+
+
+def test_the_example_of_the_guide_is_mapped():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "templates" / "fpga_dataflow.md").read_text(encoding="utf-8")
+    text = page.split("```yaml\n")[1].split("```")[0]
+    found = el.load(yaml.safe_load(text)).map("latency")
+    assert found.proof == "optimal"
+    # reconfigured: two phases on all 32 lanes, 16 beats with their latency before and after
+    assert found.cycles == 490 + (89 + 32 * (256 + 6)) + (8 * (1024 + 6) + 89)

@@ -10,6 +10,7 @@ from einloom.arch.templates.fpga_dataflow.classes import CLASSES, LoopClass
 from einloom.arch.templates.fpga_dataflow.compiling import Network, compiled, timing_of
 from einloom.arch.templates.fpga_dataflow.network import play
 from einloom.arch.templates.fpga_dataflow.text import Loop, Packet, Pipeline, Sequence, evaluate, parse_task
+from einloom.arch.templates.fpga_dataflow.unbounded import play_unbounded
 from einloom.errors import SpecError
 
 KINDS = {**CLASSES, "half": LoopClass(Fraction(1, 2)), "slow": LoopClass(Fraction(2), Fraction(3))}
@@ -133,6 +134,18 @@ def ends_of(tasks, capacities):
 def test_the_network_ends_when_the_simulator_that_steps_says(drawn):
     tasks, capacities = drawn
     assert ends_of(tasks, capacities) == stepped(tasks, capacities, KINDS)
+
+
+@settings(max_examples=150, deadline=None)
+@given(networks())
+def test_fifos_without_bound_are_timed_alike_on_arrays_and_event_by_event(drawn):
+    tasks, capacities = drawn
+    fifos = {name: number for number, name in enumerate(capacities)}
+    programs = {name: compiled(task, KINDS, {}, fifos, 2) for name, task in tasks.items()}
+    found = play_unbounded(tuple(programs.values()), len(fifos), 2)
+    if found is not None:
+        played = play(programs, [None] * len(fifos), 2)
+        assert (found.end, found.ends, found.packets) == (played.end, played.ends, played.packets)
 
 
 @settings(max_examples=60, deadline=None)
