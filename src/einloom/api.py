@@ -115,7 +115,7 @@ class Design:
             shown = "; ".join(f"{name}: {', '.join(map(str, values[:6]))}" for name, values in still_open.items())
             hint = f"add `mapping: {{choices: {{{next(iter(still_open))}: ...}}}}`, or run map"
             raise MappingError(Problem(f"the design leaves choices open ({shown})", hint))
-        found = self._mapped_choices("latency")
+        found = self._by_choices(mapper)
         assert isinstance(found, Evaluation)
         einsums = {key: replace(e, proof=None, space=None) for key, e in found.einsums.items()}
         return replace(found, proof=None, space=None, einsums=einsums)
@@ -124,12 +124,15 @@ class Design:
         """The best choices of a machine with an engine."""
         base, memory = split_objective(objective)
         asked: Objective = "pareto" if base == "edp" else base  # the best product of totals lies on the front
-        mapper = EngineMapper(self.architecture, asked, memory, self.loaded.mapping)
+        return self._by_choices(EngineMapper(self.architecture, asked, memory, self.loaded.mapping), base)
+
+    def _by_choices(self, mapper: EngineMapper, base: Objective = "latency") -> Evaluation | Front:
         if len(self.workload.cascades) > 1:
             self._located(partial(mapper.check_choices, self._programs))
         mapped = [self._located(partial(mapper.map, program, part)) for part, program in self._programs]
         if base == "pareto":
-            return Front(tuple(self._total(c, mapped, base) for c in combined_front(mapped, memory)), memory)
+            chosen = combined_front(mapped, mapper.memory)
+            return Front(tuple(self._total(c, mapped, base) for c in chosen), mapper.memory)
         return self._total(least_product(mapped) if base == "edp" else least_sum(mapped, base), mapped, base)
 
     @cached_property

@@ -10,7 +10,7 @@ import difflib
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -66,6 +66,7 @@ class EngineMapper:
     objective: Objective
     memory: str | None = None
     plan: MappingPlan | None = None
+    _cut: dict[object, Sequence[Step]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def machine(self) -> Machine:
@@ -109,14 +110,18 @@ class EngineMapper:
             return [min(runs, key=lambda run: key_of(self.objective, *_totals(run)))]
         return runs
 
-    def check_choices(self, programs: Iterable[tuple[str, Program]]) -> None:
-        """A choice that the mapping gives for a whole network is one of some part of it.
+    def check_choices(self, programs: Sequence[tuple[str, Program]]) -> None:
+        """What the mapping gives for a whole network is a choice of some part of it, or a step of one.
 
         Raises:
-            MappingError: No part has a choice of that name.
+            MappingError: No part has a choice of that name, or there is no such part.
         """
-        if self.plan is None or not self.plan.choices:
+        if self.plan is None:
             return
+        parts = [part for part, _ in programs]
+        strange = [key for key in self.plan.nests if key.partition(".")[0] not in parts]
+        if strange:
+            raise MappingError([Problem(*_unknown(key.partition(".")[0], parts, "part"), (key,)) for key in strange])
         names: set[str] = set()
         for part, program in programs:
             for shared in self._shared(program, part):
@@ -164,18 +169,22 @@ class EngineMapper:
             yield dict(zip(values, chosen, strict=True))
 
     def _steps(self, program: Program, part: str, shared: Mapping[str, Value]) -> Sequence[Step]:
-        engine = self.architecture.engine
-        assert engine is not None
-        with code_of(f"{type(engine).__name__} of {self.architecture.origin}"):
-            steps = engine.steps(program, shared)
-        self._check_names(steps, part, shared)
-        return [
-            replace(
-                step,
-                choices={n: _kept(n, values, self._given(part, step.name)) for n, values in step.choices.items()},
-            )
-            for step in steps
-        ]
+        """The steps of a cascade, with the values that the mapping leaves to their choices; cut once."""
+        key = part, tuple(shared.items())
+        if key not in self._cut:
+            engine = self.architecture.engine
+            assert engine is not None
+            with code_of(f"{type(engine).__name__} of {self.architecture.origin}"):
+                steps = engine.steps(program, shared)
+            self._check_names(steps, part, shared)
+            self._cut[key] = [self._with_given(step, part) for step in steps]
+        return self._cut[key]
+
+    def _with_given(self, step: Step, part: str) -> Step:
+        if not step.choices or self.plan is None:
+            return step
+        given = self._given(part, step.name)
+        return replace(step, choices={name: _kept(name, values, given) for name, values in step.choices.items()})
 
     def _check_names(self, steps: Sequence[Step], part: str, shared: Mapping[str, Value]) -> None:
         """Whatever the mapping names is there: a misspelt choice is not passed over."""

@@ -282,7 +282,8 @@ class _Evaluator:
             hint = suggested(keys[deepest], names, f"below '{where}'" if where else "an Einsum has")
             hint = hint if names else "there is nothing below a single value: shorten the path"
             _fail(node, self.text, f"no Einsum has '{path}'", hint)
-        return sum(self._as_number(node, value) * repeat for value, repeat in found)
+        total: int | float = sum(self._as_number(node, value) * repeat for value, repeat in found)
+        return total
 
 
 def _values(data: Any, keys: Sequence[str]) -> Iterator[Any]:

@@ -23,9 +23,8 @@ def published_files(wanted: Iterable[str | Path] = ()) -> list[str]:
     Raises:
         SpecError: A folder without figures.
     """
-    wanted = [str(name) for name in wanted]
     found: list[str] = []
-    for name in wanted:
+    for name in map(str, wanted):
         folder = _folder(name)
         if folder is None:
             found.append(name)

@@ -112,6 +112,15 @@ def test_a_mistake_is_told_at_its_place(mapping, message):
         design(**({} if mapping is None else {"mapping": mapping})).evaluate()
 
 
+def test_a_part_that_a_network_does_not_have_is_told():
+    parts = [{"name": name, "cascade": CHAIN["cascade"]} for name in "ab"]
+    network = {"name": "two", "bits": {"default": 8}, "ranks": CHAIN["ranks"], "parts": parts}
+    given = {"choices": {"walk": "rows", "group": 4}, "b.Z": ["group = 8", "MAC"]}
+    assert design(network, mapping=given).evaluate().mapping["b.Z"][1] == "group = 8"
+    with pytest.raises(el.MappingError, match=r"no part is named 'c'\n  known: a, b"):
+        design(network, mapping={**given, "c.Z": ["group = 8", "MAC"]}).evaluate()
+
+
 def test_choices_on_a_machine_of_loop_nests_are_refused():
     with pytest.raises(el.SpecError, match="'peer16_ws' maps loop nests, not choices"):
         el.load("designs/peer16_gemm.yaml", set={"mapping": {"choices": {"group": 1}}})
