@@ -1,8 +1,11 @@
 """Machines for ternary weights: cases computed by hand, published structure, and whole language models."""
 
+from fractions import Fraction
+
 import pytest
 
 import einloom as el
+from einloom.arch.components import library
 from einloom.arch.engine import Program
 from einloom.arch.templates.ternary_lut.processor import calibrated
 from einloom.arch.templates.ternary_lut.resources import PUBLISHED, primitive_lut
@@ -87,6 +90,35 @@ def test_cores_by_hand():
     assert wide.terms_cycles["compute"] == 24 * 320 * 4 / 4
 
 
+def test_energy_by_hand():
+    """DRAM: 576 bits of indices, 480 activations and 384 outputs of 8 bits at 8 pJ a bit. Tables: entries of 10 bits.
+
+    4,536 entries are added up and written to 4 copies, 2,688 are read and added.
+    """
+    found = mapped(GEMM, {**SMALL, "technology": "45 nm"})
+    assert found.energy_pj_by["DRAM"] == pytest.approx((576 + 480 * 8 + 384 * 8) * 8)
+    add = 0.05  # 16 bits at 45 nm: M. Horowitz, ISSCC 2014
+    bit = library().memory_part("register", 10, Fraction(1), 45).read_energy_pj
+    assert bit == pytest.approx(0.009, rel=0.2)  # at 40 nm
+    asic = 4536 * (add + 4 * 10 * bit) + 2688 * (10 * bit + add)
+    assert found.energy_pj_by["Lookup"] == pytest.approx(14 * asic)
+    other = mapped(GEMM, {**SMALL, "technology": "45 nm", "fabric": "asic"})
+    assert other.energy_pj_by["Lookup"] == pytest.approx(asic)
+    assert other.energy_pj_by["DRAM"] == found.energy_pj_by["DRAM"]
+
+
+def test_weights_beside_their_use_hide_the_shorter_of_the_two():
+    """Decode of TeLLMe, all calibrated constants in: 14.6 ms of loading hide most of 6.06 ms of lookups."""
+    serial, beside = (
+        mapped("workloads/bitnet_0.7b_decode.yaml", MACHINES["tables"], **{
+            "workload.ranks.M": 127, "architecture.weights_beside": allowed})
+        for allowed in (False, True)
+    )  # fmt: skip
+    assert beside.einsums["block.Q"].mapping[1] == "load = beside"
+    saved = (serial.cycles - beside.cycles) / 250e3
+    assert 5.3 < saved < 6.06
+
+
 # -- published structure ----------------------------------------------------------------------------------------------
 
 
@@ -161,6 +193,19 @@ def test_a_whole_block_runs_and_every_step_costs_energy(machine, model):
     found = design.map("latency")
     assert found.operations == sum(sum(e.operations().values()) for e in program.einsums)
     assert all(e.energy_pj > 0 and e.cycles > 0 for e in found.einsums.values())
+
+
+@pytest.mark.parametrize(
+    ("machine", "workload"),
+    [("tables", "bitnet_block_prefill"), ("processor", "bitnet_0.7b_decode"), ("port", "matmulfree_370m"),
+     ("cores", "bitnet_block_prefill")],
+)  # fmt: skip
+def test_every_term_can_be_left_out_by_name(machine, workload):
+    whole = mapped(f"workloads/{workload}.yaml", MACHINES[machine])
+    for term in {term for einsum in whole.einsums.values() for term in einsum.terms_cycles}:
+        left = mapped(f"workloads/{workload}.yaml", MACHINES[machine], **{"architecture.without": [term]})
+        assert all(term not in einsum.terms_cycles for einsum in left.einsums.values())
+        assert left.cycles <= whole.cycles * (1 + 1e-12)
 
 
 def test_pruned_keys_and_values_are_neither_fetched_nor_multiplied():
