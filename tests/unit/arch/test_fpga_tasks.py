@@ -212,6 +212,14 @@ def test_reconfigurable_keeps_intermediates_on_chip_and_sequential_does_not():
     assert results["reconfigurable"].energy_pj < results["sequential"].energy_pj
 
 
+def test_an_operand_of_a_stream_that_is_used_again_is_held():
+    workload = {**TWO, "ranks": {"M": 4, "N": 16}, "cascade": ["Z[m,n] = A[m,n] * S[n]"]}
+    found = design(workload=workload, patterns=["sequential"]).map("latency")
+    assert found.einsums["Z"].memories["OnChip"].occupancy == 16 * 16
+    with pytest.raises(MappingError, match="needs at least 256 bits of OnChip, there are 248"):
+        design(workload=workload, patterns=["sequential"], buffer="31 B").map("latency")
+
+
 def test_a_buffer_that_does_not_hold_the_intermediates_says_so():
     with pytest.raises(MappingError, match="bits of OnChip"):
         design(patterns=["reconfigurable"], buffer="64 B").map("latency")

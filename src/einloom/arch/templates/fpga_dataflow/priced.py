@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +17,7 @@ from einloom.arch.templates.fpga_dataflow.traffic import again, operations_of, t
 
 def one_by_one(machine: Machine, laws: Laws[PhaseWork], program: Program, on_chip: bool) -> list[Step]:
     """A step an Einsum, each with lanes of its choice."""
-    live = _live_bits(program) if on_chip else [0.0] * len(program.einsums)
+    live = _live_bits(program) if on_chip else [_reused_bits(einsum) for einsum in program.einsums]
     return [
         Step(
             name=einsum.name,
@@ -107,6 +108,16 @@ def dataflow(machine: Machine, laws: Laws[PhaseWork], program: Program) -> Step:
         name=einsums[-1].name, einsums=tuple(einsum.name for einsum in einsums), compute=LANES, cost=cost,
         choices={"lanes": choices},
     )  # fmt: skip
+
+
+def _reused_bits(einsum: ProgramEinsum) -> float:
+    """Bits of operands that a stream uses more than once and that come in once: they are held whole. What a product
+    holds is a choice."""
+    if contraction_of(einsum) is not None:
+        return 0.0
+    points = math.prod(einsum.extents.values())
+    reused = {a.tensor: float(einsum.size(a) * a.bits) for a in einsum.accesses[1:] if einsum.size(a) < points}
+    return sum(reused.values())
 
 
 def _live_bits(program: Program) -> list[float]:
