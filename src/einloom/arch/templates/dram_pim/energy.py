@@ -56,10 +56,11 @@ class Tally:
 
     def add(self, counts: Counts, times: Array | float = 1) -> None:
         for name, count in counts.items():
-            self.counts[name] = self.counts.get(name, 0) + np.asarray(count) * times
+            if isinstance(count, np.ndarray) or count:
+                self.counts[name] = self.counts.get(name, 0) + count * times
 
     def events(self) -> dict[str, Array | float]:
-        return {name: count for name, count in self.counts.items() if np.any(np.asarray(count) > 0)}
+        return dict(self.counts)
 
     def energy_pj(self, units: Mapping[str, float]) -> dict[str, Array | float]:
         """By unit: activates, columns, transfers, and the controller."""
@@ -68,9 +69,9 @@ class Tally:
             found[unit] = found.get(unit, 0.0) + amount * units[unit]
         return found
 
-    def _used(self) -> Iterator[tuple[str, Array]]:
+    def _used(self) -> Iterator[tuple[str, Array | float]]:
         for command, count in self.counts.items():
-            number = np.asarray(count, dtype=float)
+            number = count * 1.0
             for unit, times in COMMANDS[command]:
                 yield unit, number * (times if times < BANKS_OF_SOURCE else times * self.banks / BANKS_OF_SOURCE)
             if command != "instruction":

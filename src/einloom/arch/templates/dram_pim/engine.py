@@ -77,6 +77,18 @@ class _Plan:
         blocks = self.rig.machine.blocks
         return math.ceil(self.program.repeat / blocks) / self.program.repeat
 
+    @functools.cached_property
+    def copies(self) -> int:
+        """Copies of the cascade that this machine holds: of a pipeline those in step, alone all of them."""
+        if self.rig.links.parallel == "pipeline":
+            return self.rig.machine.blocks
+        return 1 if self.rig.links.parallel == "tensor" else self.program.repeat
+
+    @functools.cached_property
+    def resident_bits(self) -> int:
+        """All matrices of one copy, weights and caches, without what their layout leaves empty."""
+        return sum(matrix_bits(part) for part in self.parts)
+
     def step(self, part: Part, state: State, first: bool) -> tuple[Step, State]:
         """The step of one part, and what the banks did last after it."""
         price, after = self._law(part, state)
@@ -93,6 +105,8 @@ class _Plan:
             self._reread(bill, part)
             if handed:
                 bill.linked(handed, self.rig.links.hop(handed))
+            if part.products:
+                bill.held = self.copies * (bill.held + (self.resident_bits - matrix_bits(part)))
             return bill.cost(compute)
 
         def cost(columns: Columns) -> Cost:
@@ -203,7 +217,8 @@ class _Plan:
         bill.tally.add(attention.value_commands(work))
         covered = self.rig.companion.kind == "cent"  # its softmax scales by the sum of the exponentials
         bill.operations(part.name, {} if covered else part.uncovered())
-        bill.held = products.rows[0] * machine.row_words * WORD_BITS * machine.block_banks
+        rows = work.value_rounds * products.rows[0]
+        bill.held = rows * machine.row_words * WORD_BITS * machine.block_banks
         bill.useful = sum(p.batch * p.m * p.n * p.k for p in part.products) / machine.lanes * machine.timing.column
 
     # -- vectors ----------------------------------------------------------------------------------------------------
@@ -259,6 +274,11 @@ class _Plan:
                 if (DRAM, access.tensor) in bill.words:
                     words = bill.words[DRAM, access.tensor]
                     bill.words[DRAM, access.tensor] = replace(words, reads=words.reads * times)
+
+
+def matrix_bits(part: Part) -> int:
+    """Of the matrices that a part multiplies with, in words of the DRAM."""
+    return sum(product.batch * product.n * product.k for product in part.products) * WORD_BITS
 
 
 def _only(part: Part) -> Product:

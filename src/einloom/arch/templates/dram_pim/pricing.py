@@ -64,7 +64,7 @@ class Bill:
         tally: Commands of one device.
         energy: Of companion and links, by event.
         words: By tensor.
-        held: Bits in the DRAM.
+        held: Bits in the DRAM, of all that stays there.
         useful: Bank-cycles that multiply for a result.
     """
 
@@ -140,8 +140,8 @@ class Bill:
             cycles={**self.banks, **self.beside},
             useful=self.useful if compute == MAC else beside,
             busy={compute: in_banks if compute == MAC else beside},
-            energy_pj={name: pj for name, pj in energy.items() if np.any(np.asarray(pj) > 0)},
+            energy_pj=energy,
             events=self.tally.events(),
             words=self.words,
-            held_bits={DRAM: self.held * rig.machine.blocks} if np.any(np.asarray(self.held) > 0) else {},
+            held_bits={DRAM: self.held} if isinstance(self.held, np.ndarray) or self.held else {},
         )

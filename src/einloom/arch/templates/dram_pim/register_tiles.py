@@ -22,7 +22,7 @@ from einloom.arch.engine import Array, Columns, Cost, Engine, Laws, Program, Ste
 from einloom.arch.template import Parameter
 from einloom.arch.templates.dram_pim.companion import Companion
 from einloom.arch.templates.dram_pim.recognise import Part, Product, parts_of
-from einloom.arch.templates.dram_pim.timing import Machine
+from einloom.arch.templates.dram_pim.timing import WORD_BITS, Machine
 
 DRAM, MAC, COMPANION = "DRAM", "MAC", "Companion"
 _FIT = "fitted on 14 runs of PIMSimulator b464dde0"
@@ -145,17 +145,19 @@ class RegisterTiles(Engine):
     without: frozenset[str]
 
     def steps(self, program: Program, shared: Mapping[str, Value]) -> Sequence[Step]:
-        return [self._step(part) for part in parts_of(program)]
+        parts = parts_of(program)
+        resident = program.repeat * sum(p.batch * p.n * p.k for part in parts for p in part.products) * WORD_BITS
+        return [self._step(part, resident) for part in parts]
 
-    def _step(self, part: Part) -> Step:
+    def _step(self, part: Part, resident: int) -> Step:
         compute = MAC if part.products else COMPANION
 
         def cost(_: Columns) -> Cost:
-            return self._cost(part)
+            return self._cost(part, resident)
 
         return Step(name=part.name, einsums=part.names, compute=compute, cost=cost)
 
-    def _cost(self, part: Part) -> Cost:
+    def _cost(self, part: Part, resident: int) -> Cost:
         cycles: dict[str, Array | float] = {}
         events: dict[str, float] = {}
         laws = TILE_LAWS.without(self.without & set(TILE_LAWS.names))
@@ -182,6 +184,7 @@ class RegisterTiles(Engine):
             energy_pj=energy,
             events=dict(events),
             words=_words(part),
+            held_bits={DRAM: resident} if part.products else {},
         )
 
     def _tiles(self, part: Part, product: Product) -> Tiles:
