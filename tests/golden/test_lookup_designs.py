@@ -236,6 +236,11 @@ def test_norms_of_one_token_are_exposed_and_those_of_a_prompt_are_not():
     [
         ({"template": "ternary_lut", "threads": 4}, "'threads' is no parameter of `machine: table_lookup`"),
         ({"template": "ternary_lut", "machine": "bit_serial"}, "'instruction_rate' is missing"),
+        (
+            {"template": "ternary_lut", "machine": "bit_serial", "bandwidth": "9 GB/s", "measured": {
+                "one_thread": {2: 4.0, 4: 2.1}, "many_threads": {4: 8}, "weights": 10, "head": 1}},
+            "keep the rows, or what they say",
+        ),
         ({"template": "ternary_lut", "wide": "host"}, "needs `host_bandwidth`"),
         ({"template": "ternary_lut", "lanes": 64, "tables": 128, "device": "kv260"}, "lut of 117,120"),
         ({"template": "ternary_lut", "device": "kv261"}, "did you mean 'kv260'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from einloom.arch.components import Library, library
@@ -62,7 +62,8 @@ def build(params: Mapping[str, object]) -> Architecture:
     """The architecture of one of the three machines."""
     values = p.of_machine(params)
     machine = str(values["machine"])
-    prices = _Parts(library(), _number(values, "technology"), dynamic_power(str(values["fabric"])))
+    fabric = "asic" if machine == p.BIT_SERIAL else str(values["fabric"])
+    prices = _Parts(library(), _number(values, "technology"), dynamic_power(fabric))
     offchip = _offchip(values)
     if machine == p.BIT_SERIAL:
         return _processor(values, prices, offchip)
@@ -178,6 +179,7 @@ def _dram(values: Mapping[str, object], offchip: OffChip) -> Memory:
 def _processor(values: Mapping[str, object], prices: _Parts, offchip: OffChip) -> Architecture:
     """The machine of `processor`: cores and their memory."""
     core = _core(values, prices)
+    offchip = replace(offchip, bits_per_cycle=core.bytes_per_s * 8 / core.clock_hz)
     own = StreamUnit(core.lanes, False, core.operator_pj)
     unit = CoreUnit(core, Surroundings(offchip, own, _off(values)))
     kinds: tuple[tuple[str, Unit], ...] = tuple((k, unit) for k in ("projection", "wide", "attention", "streams"))
@@ -191,14 +193,13 @@ def _processor(values: Mapping[str, object], prices: _Parts, offchip: OffChip) -
 
 
 def _core(values: Mapping[str, object], prices: _Parts) -> Processor:
-    own = _Parts(prices.table, prices.node, 1.0)
     clock = _number(values, "clock")
     bandwidth = p.bits_per_cycle(values, "bandwidth") / 8 * clock
     rates = values["instruction_rate"], values["wide_rate"]
     if values["measured"] is not None:
-        if rates != (None, None):
-            raise SpecError("`measured` stands beside `instruction_rate` or `wide_rate`", "keep one of the two",
-                            ("measured",))  # fmt: skip
+        if rates != (None, None) or not math.isinf(bandwidth):
+            raise SpecError("`measured` stands beside `instruction_rate`, `wide_rate` or `bandwidth`",
+                            "keep the rows, or what they say", ("measured",))  # fmt: skip
         rates, bandwidth = _measured(values)
     if None in rates:
         missing = "instruction_rate" if rates[0] is None else "wide_rate"
@@ -212,8 +213,8 @@ def _core(values: Mapping[str, object], prices: _Parts) -> Processor:
         threads=_count(values, "threads"), group=_count(values, "activations_a_table"),
         table_lanes=_count(values, "table_lanes"), mirrored=bool(values["mirrored"]),
         scale_bits=_number(values, "scale_bits"), lanes=_count(values, "vector_lanes"),
-        cycles_of=tuple(sorted(own.steps("fp16").items())), instruction_pj=own.operators("cpu")["instruction"],
-        operator_pj=tuple(sorted(own.operators("fp16").items())),
+        cycles_of=tuple(sorted(prices.steps("fp16").items())), instruction_pj=prices.operators("cpu")["instruction"],
+        operator_pj=tuple(sorted(prices.operators("fp16").items())),
     )  # fmt: skip
 
 

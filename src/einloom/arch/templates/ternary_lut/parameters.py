@@ -38,8 +38,6 @@ COMMON = (
               default=TABLE_LOOKUP),
     Parameter(name="clock", kind="frequency", meaning="clock of the whole machine", default=250e6),
     Parameter(name="technology", kind="length", meaning=parts.TECHNOLOGY.meaning, default=16.0, low=7, high=130),
-    Parameter(name="fabric", kind="choice", meaning="what on-chip work runs in: an FPGA takes 14 times the dynamic "
-              "power of standard cells (Kuon and Rose 2007)", choices=FABRICS, default="fpga"),
     parts.DRAM,
     Parameter(name="bandwidth", kind="rate", meaning="of the DRAM, reads and writes together", default=UNLIMITED),
     Parameter(name="ternary", kind="text", meaning="weights that are narrow whatever bits they have: names, parted by "
@@ -49,6 +47,8 @@ COMMON = (
 )  # fmt: skip
 
 LOGIC = (
+    Parameter(name="fabric", kind="choice", meaning="what on-chip work runs in: an FPGA (default) takes 14 times the "
+              "dynamic power of standard cells (Kuon and Rose 2007)", choices=FABRICS, default=None),
     Parameter(name="wide", kind="choice", meaning="what runs weights too wide for tables: the host, the attention "
               "unit, or nothing", choices=("host", "attention", "nothing"), default=None),
     Parameter(name="host_bandwidth", kind="rate", meaning="of weights that the host streams; needed with `wide: host`",
@@ -120,7 +120,8 @@ SERIAL = (
 PARAMETERS = (*COMMON, *LOGIC, *LOOKUP, *PORT, *SERIAL)
 
 _DEFAULTS: Mapping[str, object] = {
-    "host_overhead": 0.0, "stream_lanes": 16, "streams_beside": True, "attention_rows": 8, "attention_lanes": 16,
+    "fabric": "fpga", "host_overhead": 0.0, "stream_lanes": 16, "streams_beside": True, "attention_rows": 8,
+    "attention_lanes": 16,
     "key_overhead": 0.0, "attention_ports": 2, "group": 3, "tables": 28, "lanes": 16, "form": "full", "build_rate": 1,
     "build_beside": False, "interval": 1, "block_overhead": 0.0, "accumulators": 0, "padded": False,
     "activation_bits": 8, "planes": 3, "plane_blocks": 19, "plane_outputs": 1536, "weight_ports": 3, "axi_bits": 256,
