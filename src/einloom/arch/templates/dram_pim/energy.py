@@ -15,31 +15,36 @@ from einloom.arch.engine import Array
 
 Counts = Mapping[str, Array | int]
 
-COMMANDS: Mapping[str, tuple[tuple[str, float], ...]] = {
-    "activate_one": (("activate", 1),),
-    "activate_all": (("activate", 16),),
-    "mac": (("mac_column", 1),),
-    "elementwise": (("elementwise_column", 1),),
-    "buffer_write": (("transfer", 1),),
-    "bias_write": (("column_write", 1), ("transfer", 1)),
-    "accumulator_read": (("column_read", 1), ("transfer", 1)),
-    "lookup": (("column_read", 16),),
-    "lookup_read": (("column_read", 1), ("transfer", 1)),
-    "copy_read": (("column_read", 1),),
-    "copy_write": (("column_write", 1),),
-    "line_read": (("column_read", 1), ("transfer", 1)),
-    "line_write": (("column_write", 1), ("transfer", 1)),
-    "write_all": (("column_write", 16), ("transfer", 1)),
-    "mode": (),
-    "instruction": (("instruction", 1),),
-}
-"""What one command takes, in units; 16 stands for the banks of a channel. ``transfer``: 256 bits over the pins."""
+ONE, ALL = "one bank or the pins", "all banks"
 
+COMMANDS: Mapping[str, tuple[tuple[str, float, str], ...]] = {
+    "activate_one": (("activate", 1, ONE),),
+    "activate_all": (("activate", 16, ALL),),
+    "mac": (("mac_column", 1, ALL),),
+    "elementwise": (("elementwise_column", 1, ALL),),
+    "buffer_write": (("transfer", 1, ONE),),
+    "bias_write": (("column_write", 1, ALL), ("transfer", 1, ALL)),
+    "accumulator_read": (("column_read", 1, ALL), ("transfer", 1, ALL)),
+    "lookup": (("column_read", 16, ALL),),
+    "lookup_read": (("column_read", 1, ALL), ("transfer", 1, ALL)),
+    "copy_read": (("column_read", 1, ONE),),
+    "copy_write": (("column_write", 1, ONE),),
+    "line_read": (("column_read", 1, ONE), ("transfer", 1, ONE)),
+    "line_write": (("column_write", 1, ONE), ("transfer", 1, ONE)),
+    "write_all": (("column_write", 16, ALL), ("transfer", 1, ONE)),
+    "mode": (),
+    "instruction": (("instruction", 1, ONE),),
+}
+"""What one command takes: a unit, how often in a channel of 16 banks, and whether that grows with the banks."""
+
+BANKS_OF_SOURCE, LANES_OF_SOURCE = 16, 16
+"""The units are those of a channel of 16 banks and of columns of 256 bits, 16 words."""
+WIDE = frozenset({"column_read", "column_write", "mac_column", "elementwise_column", "transfer"})
+"""Units that grow with the bits of a column."""
 MOVES_DATA = frozenset(COMMANDS) - {"activate_one", "activate_all", "mode", "instruction"}
 """Commands of which the controller handles data."""
 CLOSED_AFTER = frozenset({"activate_one", "activate_all"})
 """Commands to which a precharge belongs."""
-BANKS_OF_SOURCE = 16
 
 
 @dataclass
@@ -47,11 +52,12 @@ class Tally:
     """Commands of one step, over all channels of one device (or of all that share a linear layer).
 
     Attributes:
-        banks: Of a channel.
+        banks, lanes: Banks of a channel, words of a column.
         counts: By command.
     """
 
     banks: int
+    lanes: int
     counts: dict[str, Array | float] = field(default_factory=dict)
 
     def add(self, counts: Counts, times: Array | float = 1) -> None:
@@ -72,8 +78,9 @@ class Tally:
     def _used(self) -> Iterator[tuple[str, Array | float]]:
         for command, count in self.counts.items():
             number = count * 1.0
-            for unit, times in COMMANDS[command]:
-                yield unit, number * (times if times < BANKS_OF_SOURCE else times * self.banks / BANKS_OF_SOURCE)
+            for unit, times, of in COMMANDS[command]:
+                banks = self.banks / BANKS_OF_SOURCE if of == ALL else 1.0
+                yield unit, number * (times * banks * (self.lanes / LANES_OF_SOURCE if unit in WIDE else 1.0))
             if command != "instruction":
                 yield "controller_command", number * (2 if command in CLOSED_AFTER else 1)
             if command in MOVES_DATA:

@@ -81,7 +81,7 @@ class Bill:
     useful: float = 0.0
 
     def __post_init__(self) -> None:
-        self.tally = Tally(self.rig.machine.banks)
+        self.tally = Tally(self.rig.machine.banks, self.rig.machine.lanes)
 
     def run(self, laws: Laws[Any], work: Any) -> None:
         """Terms of one piece of work in the banks."""
