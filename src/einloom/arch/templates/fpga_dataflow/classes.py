@@ -55,6 +55,7 @@ CLASSES: Mapping[str, LoopClass] = MappingProxyType({
     "sum8": _work(10, "attention dataflow cycles: 8 lanes summed into one scalar"),
     "sum16": _work(13, "MLP sequential cycles: 16 lanes summed, 15 for 2 trips"),
     "stencil": _work(20.5, "CNN InTAR and CNN dataflow cycles: 3x3 stencil x 16 lanes, modulo row index"),
+    "tile": _work(25, "generated RTL of the GPT-2 design, about: feeder 2, DSP58 array 4, reduction 6, drain states"),
     "map": _work(6, "as mac: one operation a lane, nothing summed across lanes"),
     "state": LoopClass(Fraction(0), basis="none: states of the controller, one cycle each"),
     "burst": _beats(73, 1, "MLP sequential, first version: 73 cycles of latency (245 ns at 298.5 MHz), once"),
