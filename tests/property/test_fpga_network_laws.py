@@ -136,6 +136,21 @@ def test_the_network_ends_when_the_simulator_that_steps_says(drawn):
     assert ends_of(tasks, capacities) == stepped(tasks, capacities, KINDS)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 12), st.integers(1, 12), st.integers(1, 12), st.sampled_from([5, 17, 60, None]), st.integers(2, 40)
+)
+def test_a_deep_fifo_that_fills_or_empties_for_long_is_skipped_exactly(quick, slow, burst, depth, rounds):
+    """Counts drift over many rounds: the producer is a burst and a pause, the consumer takes one packet at a time."""
+    tasks = {
+        "a": parse_task(f"{rounds} x ({burst} x (state {quick} + send f) + state {slow})", KINDS),
+        "b": parse_task(f"state 150 + {rounds * burst} x (recv f + state {slow} + send g)", KINDS),
+        "c": parse_task(f"{rounds} x ({burst} x recv g + half {quick})", KINDS),
+    }
+    capacities = {"f": depth, "g": 2}
+    assert ends_of(tasks, capacities) == stepped(tasks, capacities, KINDS)
+
+
 @settings(max_examples=150, deadline=None)
 @given(networks())
 def test_fifos_without_bound_are_timed_alike_on_arrays_and_event_by_event(drawn):

@@ -52,7 +52,6 @@ def build(params: Mapping[str, object]) -> Architecture:
         latency=parts.count(params, "latency"),
         start_up=parts.count(params, "start_up"),
         launch=parts.number(params, "launch") * parts.number(params, "clock"),
-        capacity_bits=float(capacity.value),
         operator_pj=tuple(arithmetic.energy_pj.items()),
         operator_cycles=tuple((name, arithmetic.cycles.get(name, 1)) for name in arithmetic.energy_pj),
         off_chip_pj=off_chip.read_energy_pj,

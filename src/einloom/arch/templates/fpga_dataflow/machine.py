@@ -23,7 +23,6 @@ class Machine:
         latency: Cycles until the first beat of a burst.
         start_up: Cycles before the first task and after the last.
         launch: Cycles of a call by the host.
-        capacity_bits: Of all block memories.
         operator_pj: Energy of one operation, the fabric's factor included.
         operator_cycles: Operations of a lane that an operator takes.
         off_chip_pj, on_chip_pj: Of one bit.
@@ -37,7 +36,6 @@ class Machine:
     latency: int
     start_up: int
     launch: float
-    capacity_bits: float
     operator_pj: tuple[tuple[str, float], ...]
     operator_cycles: tuple[tuple[str, int], ...]
     off_chip_pj: float
