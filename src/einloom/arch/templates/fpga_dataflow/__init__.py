@@ -28,7 +28,7 @@ from einloom.arch.templates.fpga_dataflow.classes import CLASSES, START_UP, Loop
 from einloom.arch.templates.fpga_dataflow.engine import FpgaEngine
 from einloom.arch.templates.fpga_dataflow.laws import TERMS
 from einloom.arch.templates.fpga_dataflow.machine import LANES, OFF_CHIP, ON_CHIP, Machine
-from einloom.arch.templates.fpga_dataflow.resources import PLATFORMS
+from einloom.arch.templates.fpga_dataflow.resources import PLATFORMS, dsp_of_lane
 from einloom.arch.templates.fpga_dataflow.table import PATTERNS, read_tasks
 from einloom.arch.tree import Amount, Architecture, Compute, Fanout, Memory
 from einloom.errors import SpecError
@@ -48,6 +48,7 @@ def build(params: Mapping[str, object]) -> Architecture:
     machine = Machine(
         lanes=parts.count(params, "lanes"),
         bits=parts.count(params, "bits"),
+        lane_dsp=dsp_of_lane(parts.count(params, "bits"), "DSP58" if "Versal" in chip.part else "DSP48E2"),
         port_bits=port,
         latency=parts.count(params, "latency"),
         start_up=parts.count(params, "start_up"),

@@ -19,6 +19,7 @@ class Machine:
     Attributes:
         lanes: Multipliers that there are.
         bits: Of an operand of a lane.
+        lane_dsp: DSP blocks of a lane.
         port_bits: That the off-chip memory moves in a cycle.
         latency: Cycles until the first beat of a burst.
         start_up: Cycles before the first task and after the last.
@@ -32,6 +33,7 @@ class Machine:
 
     lanes: int
     bits: int
+    lane_dsp: float
     port_bits: Fraction
     latency: int
     start_up: int

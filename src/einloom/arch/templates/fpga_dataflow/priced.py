@@ -171,7 +171,7 @@ def _needs(machine: Machine, lanes: Array, held: Array) -> dict[str, Array | flo
     blocks = np.ceil(held / width / (4096 if deep else 512)) * np.ceil(width / 72)
     base, slope = logic(0, platform), logic(1000, platform)
     return {
-        "dsp": np.array([lane_dsp(int(many), 1, machine.bits) for many in lanes], dtype=float),
+        "dsp": np.array([lane_dsp(int(many), 1, machine.lane_dsp) for many in lanes], dtype=float),
         **{name: base[name] + (slope[name] - base[name]) / 1000 * lanes for name in ("lut", "ff")},
         "bram": (0 if deep else blocks) + platform.get("bram", 0),
         "uram": blocks if deep else 0,

@@ -15,9 +15,13 @@ UNITS: Mapping[str, int] = MappingProxyType({"softmax": 11, "sampler": 14, "addr
 """DSP blocks of what is no lane: exp and float scaling of a softmax; one exp in a sampler; address multiplies of a
 loop nest (3-6 seen, 3 counted); the platform, which the rows of the InTAR baselines count and those of InTAR do not."""
 
-LANE_DSP: Mapping[int, float] = MappingProxyType({4: 0.5, 8: 1.0, 16: 1.0})
-"""DSP blocks of a multiplier by operand bits: an int16 lane is one DSP48E2; two int4 x int8 products share one (GPT-2
-on the U280). Other widths are whole 16-bit pieces: (bits / 16)^2."""
+LANE_DSP: Mapping[str, Mapping[int, float]] = MappingProxyType({
+    "DSP48E2": MappingProxyType({4: 0.5}),
+    "DSP58": MappingProxyType({4: 768 / 2048, 8: 768 / 2048}),
+})
+"""DSP blocks of a narrow multiplier by block and operand bits: two int4 x int8 products share a DSP48E2 (GPT-2 on the
+U280); three-way int8 dot products of DSP58 give 2,048 products in 768 blocks, the ninth of each three unused (GPT-2 on
+the VPK180). Any other lane of up to 16 bits is one block, wider ones are whole pieces of 16 bits: (bits / 16)^2."""
 
 TASK_LUT = 30_000
 """Look-up tables of a TAPA design beside its lanes (floorplan, memory ports, controllers)."""
@@ -55,12 +59,15 @@ class Array:
         return self.banks * math.ceil(self.depth / 1024) * math.ceil(self.bits / 18) / 2
 
 
-def lane_dsp(lanes: int, interval: int, bits: int) -> int:
-    """DSP blocks of ``lanes`` multipliers that a loop starts every ``interval`` cycles: they are shared.
+def dsp_of_lane(bits: int, block: str = "DSP48E2") -> float:
+    """DSP blocks of one multiplier."""
+    return LANE_DSP[block].get(bits, max(1.0, bits / 16) ** 2)
 
-    ``ceil(ceil(lanes / interval) x blocks of one)``.
+
+def lane_dsp(lanes: int, interval: int, one: float) -> int:
+    """DSP blocks of ``lanes`` multipliers of ``one`` block each that a loop starts every ``interval`` cycles: they are
+    shared. ``ceil(ceil(lanes / interval) x one)``.
     """
-    one = LANE_DSP.get(bits, max(1.0, bits / 16) ** 2)
     return math.ceil(math.ceil(lanes / interval) * one)
 
 

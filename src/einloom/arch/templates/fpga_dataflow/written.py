@@ -149,8 +149,8 @@ class Written:
     def _lanes(self, names: Mapping[str, int]) -> tuple[int, int]:
         """Lanes of all cores, and DSP blocks of lanes and units."""
         lanes = {core: evaluate(count, names) for core, count in self.pattern.lanes.items()}
-        bits, intervals = self.machine.bits, self.pattern.intervals
-        dsp = sum(lane_dsp(many, intervals.get(core, 1), bits) for core, many in lanes.items())
+        one, intervals = self.machine.lane_dsp, self.pattern.intervals
+        dsp = sum(lane_dsp(many, intervals.get(core, 1), one) for core, many in lanes.items())
         return sum(lanes.values()), dsp + sum(UNITS[unit] * many for unit, many in self.pattern.units.items())
 
     def _needs(self, lanes: Array, dsp: Array) -> dict[str, Array | float]:
