@@ -140,8 +140,8 @@ class Design:
         """(name of the part, cascade as an engine sees it); no name: the only cascade."""
         several = len(self.workload.cascades) > 1
         return tuple(
-            (cascade.name if several else "", Program(cascade.name, tuple(cascade.sized()), cascade.repeat))
-            for cascade in self.workload.cascades
+            (c.name if several else "", Program(c.name, tuple(c.sized()), c.repeat, c.runs))
+            for c in self.workload.cascades
         )
 
     def _located(self, work: Callable[[], Located]) -> Located:

@@ -11,7 +11,7 @@ import pytest
 import einloom
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md")
+PAGES = (*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md")
 ELSEWHERE = ("plugins.md",)
 """A script from an empty folder to an installed package: packaging/test_plugins_guide.py runs it."""
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)

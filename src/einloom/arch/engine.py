@@ -65,12 +65,19 @@ class Program:
     Attributes:
         name: Of the cascade.
         einsums: In order; each is named after the tensor that it defines.
-        repeat: Equal copies (layers); laws are for one.
+        repeat: How often it runs: copies (layers) x runs of each; laws are for one.
+        runs: Of each copy (tokens), with the same weights.
     """
 
     name: str
     einsums: tuple[ProgramEinsum, ...]
     repeat: int = 1
+    runs: int = 1
+
+    @property
+    def copies(self) -> int:
+        """Equal copies, each with weights of its own."""
+        return self.repeat // self.runs
 
     def operations(self, names: Iterable[str]) -> int:
         """Operations of some of its Einsums."""

@@ -254,7 +254,8 @@ class _Reader:
             replace(
                 cascade,
                 name=name if single else f"{name}.{cascade.name}",
-                repeat=cascade.repeat * spec.repeat,
+                repeat=cascade.repeat * spec.repeat * spec.runs,
+                runs=cascade.runs * spec.runs,
             )
             for cascade in workload.cascades
         )
@@ -272,7 +273,7 @@ class _Reader:
         if parts is None:
             return None
         try:
-            return Cascade(name=str(name), repeat=spec.repeat, **parts)
+            return Cascade(name=str(name), repeat=spec.repeat * spec.runs, runs=spec.runs, **parts)
         except SpecError as error:
             self.problems += [self._in_file(problem, spec, data, path) for problem in error.problems]
             return None

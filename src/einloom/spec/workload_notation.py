@@ -151,6 +151,7 @@ class KernelSpec(Strict):
     weights: list[TensorName] | None = None
     operators: Operators = Field(default_factory=dict)
     repeat: Repeat = 1
+    runs: Repeat = 1
     pad: Numbers = Field(default_factory=dict)
     shapes: dict[TensorName, list[RankSize]] = Field(default_factory=dict)
     outputs: list[TensorName] = Field(default_factory=list)
@@ -163,6 +164,7 @@ class FilePartSpec(Strict):
     workload: str
     name: str = ""
     repeat: Repeat = 1
+    runs: Repeat = 1
     ranks: Ranks = Field(default_factory=dict)
 
 

@@ -44,7 +44,9 @@ class Cascade:
         weights: Tensors with the role `weights`; None: the last factor of each product that is a workload
             input.
         operators: Elementary operations of an operator, where they are not those of the registry.
-        repeat: Equal copies; totals of the workload multiply, everything here is for one.
+        repeat: How often it runs: equal copies (layers) x runs of each; totals of the workload multiply, everything
+            here is for one.
+        runs: Of each copy (tokens of an answer): they use the same weights.
         init: Value of the initial generations by tensor.
         pad: Value of a tensor outside of its coordinates.
         shapes: Shape of an input (sizes or ranks) that does not follow from its indices.
@@ -63,6 +65,7 @@ class Cascade:
     pad: Mapping[str, float] = field(default_factory=dict)
     shapes: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    runs: int = 1
 
     def __post_init__(self) -> None:
         for name in ("ranks", "split", "bits", "operators", "init", "pad", "shapes"):
@@ -373,6 +376,8 @@ def _check_numbers(cascade: Cascade) -> None:
     for tensor, width in cascade.bits.items():
         if width <= 0:
             problems.append(Problem(f"{tensor} has {width} bits", "write a number above 0", ("bits", tensor)))
+    if cascade.runs < 1 or cascade.repeat % cascade.runs:
+        problems.append(Problem(f"{cascade.runs} runs of {cascade.repeat}", "runs divide `repeat`", ("runs",)))
     if cascade.repeat < 1:
         problems.append(
             Problem(f"repeat is {cascade.repeat}", "write a whole number of at least 1", ("repeat",))

@@ -75,14 +75,14 @@ class _Plan:
     @property
     def share(self) -> float:
         blocks = self.rig.machine.blocks
-        return math.ceil(self.program.repeat / blocks) / self.program.repeat
+        return math.ceil(self.program.copies / blocks) / self.program.copies
 
     @functools.cached_property
     def copies(self) -> int:
         """Copies of the cascade that this machine holds: of a pipeline those in step, alone all of them."""
         if self.rig.links.parallel == "pipeline":
             return self.rig.machine.blocks
-        return 1 if self.rig.links.parallel == "tensor" else self.program.repeat
+        return 1 if self.rig.links.parallel == "tensor" else self.program.copies
 
     @functools.cached_property
     def resident_bits(self) -> int:

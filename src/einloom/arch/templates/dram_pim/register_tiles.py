@@ -146,7 +146,7 @@ class RegisterTiles(Engine):
 
     def steps(self, program: Program, shared: Mapping[str, Value]) -> Sequence[Step]:
         parts = parts_of(program)
-        resident = program.repeat * sum(p.batch * p.n * p.k for part in parts for p in part.products) * WORD_BITS
+        resident = program.copies * sum(p.batch * p.n * p.k for part in parts for p in part.products) * WORD_BITS
         return [self._step(part, resident) for part in parts]
 
     def _step(self, part: Part, resident: int) -> Step:

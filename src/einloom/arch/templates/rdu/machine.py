@@ -210,7 +210,7 @@ class RduEngine(Engine):
                     stored[access.tensor] = einsum.size(access) * float(access.bits)
                     if access.weight:
                         weights[access.tensor] = stored[access.tensor]
-        copies = program.repeat / self.sockets
+        copies = program.copies / self.sockets
         return sum(stored.values()) * copies, sum(weights.values()) * copies
 
     def _switch(self, weights: float, stored: float) -> Step:
