@@ -102,7 +102,17 @@ class EngineMapper:
                 errors.append(error)
         if not runs:
             raise errors[0]
-        return [{key: kept.explained() for key, kept in run.items()} for run in self._worth_explaining(runs)]
+        together = {name: values for name, values in self._shared_values(program, part).items() if len(values) > 1}
+        said = f"every choice of all steps together ({_said(together)})" if together else ""
+        return [
+            {key: kept.explained(self._space(said, kept.space)) for key, kept in run.items()}
+            for run in self._worth_explaining(runs)
+        ]
+
+    def _space(self, together: str, step: str) -> str:
+        """What was looked at, in words."""
+        looked_at = " and ".join(filter(None, (together, step))) or "no choice is open"
+        return f"{self.architecture.template or self.architecture.name}: {looked_at}"
 
     def _worth_explaining(self, runs: Sequence[dict[str, _Kept]]) -> Sequence[dict[str, _Kept]]:
         """Of a sum the best run, the first of equal ones; of a front every run that may be on it."""
@@ -237,8 +247,8 @@ class EngineMapper:
                 short[what] = (least, limit, unit)
         if not best:
             raise MappingError([_nothing_fits(step, short, forbidden)])
-        space = f"every choice of step {step.name} ({_said(step.choices)})" if total > 1 else "no choice is open"
-        return _Kept(tuple(best), dict(shared), f"{self.architecture.template or self.architecture.name}: {space}")
+        space = f"every choice of step {step.name} ({_said(step.choices)})" if total > 1 else ""
+        return _Kept(tuple(best), dict(shared), space)
 
     def _kept_best(self, best: list[_Candidate], priced: PricedStep, start: int) -> list[_Candidate]:
         """The best of ``best`` and of a block that begins with number ``start``; of equal ones the first."""
@@ -268,11 +278,11 @@ class _Kept:
     shared: Mapping[str, Value]
     space: str
 
-    def explained(self) -> tuple[EinsumResult, ...]:
+    def explained(self, space: str) -> tuple[EinsumResult, ...]:
         return tuple(
             replace(
                 c.priced.explained(c.index, {**self.shared, **_values_at(c.priced.columns, c.index)}),
-                proof="optimal", space=self.space,
+                proof="optimal", space=space,
             )
             for c in self.candidates
         )  # fmt: skip
