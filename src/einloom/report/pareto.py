@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from einloom.errors import Problem, SpecError
@@ -238,7 +238,9 @@ def draw_pareto(data: ParetoData, ax: Axes) -> None:
 
 
 def _group_label(by: str, group: str) -> str:
-    """``weight stationary``; a number says of what: ``rows 16``."""
+    """``weight stationary``; a number says of what: ``rows 16``; a file goes by its name: ``edge pim``."""
+    if group.endswith(".yaml"):
+        return PurePath(group).stem.replace("_", " ")
     return f"{by.rpartition('.')[2]} {group}" if group[:1].isdigit() else group.replace("_", " ")
 
 

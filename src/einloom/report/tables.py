@@ -84,17 +84,16 @@ def _in(value: float | None, size: float) -> str:
 
 def study_table(result: StudyResult, rows: int = SHOWN) -> Grid:
     """The front of a study: its parameters and objectives."""
-    targets = result.plan.targets
-    paths = [dimension.path for dimension in result.plan.space.dimensions]
-    header = [
-        "trial",
-        *_short(paths),
-        *(_column(target) for target in targets),
-    ]
+    targets, dimensions = result.plan.targets, result.plan.space.dimensions
+    always = [dimension.path for dimension in dimensions if not dimension.when]
+    sometimes = _short([dimension.path for dimension in dimensions if dimension.when])
+    header = ["trial", *_short(always), *(["where they count"] if sometimes else []), *map(_column, targets)]
+    names = dict(zip((dimension.path for dimension in dimensions if dimension.when), sometimes, strict=True))
     body = [
         (
             str(trial.number),
-            *(_value(trial.params.get(path, "-")) for path in paths),
+            *(_value(trial.params[path]) for path in always),
+            *([", ".join(f"{names[p]} {_value(v)}" for p, v in trial.params.items() if p in names)] if names else []),
             *(number(trial.objectives[target.name]) for target in targets),
         )
         for trial in result.front[:rows]
