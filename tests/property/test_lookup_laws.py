@@ -19,8 +19,8 @@ def units(draw, **fixed):
         "group": draw(st.integers(1, 5)), "tables": draw(st.integers(1, 64)), "lanes": draw(st.integers(1, 32)),
         "form": draw(st.sampled_from(lookup.FORMS)), "copies": draw(st.integers(1, 32)),
         "build_rate": draw(st.integers(1, 64)), "build_beside": draw(st.booleans()),
-        "interval": draw(st.integers(1, 4)), "block_overhead": draw(st.sampled_from([0, 84])), "accumulators": 0, "padded": False,
-        "activation_bits": 8,
+        "interval": draw(st.integers(1, 4)), "block_overhead": draw(st.sampled_from([0, 84])),
+        "accumulators": 0, "padded": False, "activation_bits": 8,
     }  # fmt: skip
     return Tables(**{**chosen, **fixed})
 

@@ -188,6 +188,7 @@ def test_its_results_are_plain_json():
 
 def test_a_model_that_the_device_does_not_hold_is_told():
     """70 billion weights of 16 bits do not fit one device of 16 GiB; the blocks of a pipeline are spread over many."""
-    with pytest.raises(el.MappingError, match=r"step Q needs at least 1\.09\d+e\+12 bits of DRAM, there are 1\.374389535e\+11"):
+    told = r"step Q needs at least 1\.09\d+e\+12 bits of DRAM, there are 1\.374389535e\+11"
+    with pytest.raises(el.MappingError, match=told):
         llm("llama2_70b_decode").map("latency")
     assert llm("llama2_70b_decode", parallel="pipeline", block_channels=10).map("latency").proof == "optimal"
