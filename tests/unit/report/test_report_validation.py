@@ -4,9 +4,9 @@ import pytest
 
 from einloom.report.validation import summary, validation_tables
 
-ROW = {"file": "d.yaml", "design": "d.yaml", "case": "a", "figure": "f", "unit": "ms", "published": 2.0, "modelled": 2.1,
-       "error": 0.05, "class": "silicon", "basis": "predicted", "source": "paper", "title": None, "tolerance": None, "reason": None,
-       "ok": None, "problem": None}  # fmt: skip
+ROW = {"file": "d.yaml", "design": "d.yaml", "case": "a", "figure": "f", "unit": "ms", "published": 2.0,
+       "modelled": 2.1, "error": 0.05, "class": "silicon", "basis": "predicted", "source": "paper", "title": None,
+       "tolerance": None, "reason": None, "ok": None, "problem": None}  # fmt: skip
 
 
 def cells(**changes):
