@@ -13,6 +13,7 @@ are added with ``+`` and switched off by name. Arrays have shape ``(candidates,)
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,8 +106,24 @@ class Contraction:
     outputs: SizedOperand
     given: bool
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.batch * self.m * self.n * self.k
+
 
 _GROUPS = {"batch": OPERAND_ROLES, "m": ("inputs", "outputs"), "n": ("weights", "outputs"), "k": ("inputs", "weights")}
+
+
+def product_extents(einsum: ProgramEinsum) -> dict[str, int] | None:
+    """Extents ``batch``, ``m``, ``n``, ``k`` of a product of two tensors, by which of its operands share a variable.
+
+    None where a variable belongs to one operand alone.
+    """
+    groups = {name: shared_by(einsum, roles) for name, roles in _GROUPS.items()}
+    if sum(map(len, groups.values())) != len(einsum.extents):
+        return None
+    return {name: math.prod(einsum.extents[var] for var in group) for name, group in groups.items()}
 
 
 def contraction_of(einsum: ProgramEinsum) -> Contraction | None:
@@ -117,10 +134,9 @@ def contraction_of(einsum: ProgramEinsum) -> Contraction | None:
     output, *inputs = einsum.accesses
     (moving,) = [access for access in inputs if access.tensor != weight]
     (weights,) = [access for access in inputs if access.tensor == weight]
-    groups = {name: shared_by(einsum, roles) for name, roles in _GROUPS.items()}
-    if sum(map(len, groups.values())) != len(einsum.extents):
+    sizes = product_extents(einsum)
+    if sizes is None:
         return None
-    sizes = {name: int(np.prod([einsum.extents[var] for var in group], dtype=object)) for name, group in groups.items()}
     return Contraction(**sizes, inputs=moving, weights=weights, outputs=output, given=weights.weight)
 
 

@@ -13,6 +13,7 @@ one group to another crosses the outermost memory; what is born and used up insi
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -128,6 +129,18 @@ def _scores_of_prompts(program: Program, products: Sequence[UnitRun | None]) -> 
         inputs = [access.tensor for access in einsum.accesses if access.role == "input"]
         needs[einsum.name] = frozenset(inputs).union(*(needs.get(name, frozenset()) for name in inputs))
     return frozenset(name for name in attention if any(name in needs[other] for other in attention - {name}))
+
+
+_GUARD = re.compile(r"\|\s*(?P<key>[a-z]\w*)\s*<=\s*(?P<query>[a-z]\w*)\s*\}")
+
+
+def masked_by(group: Group) -> str | None:
+    """The rank variable of the queries, where a guard ``m <= p`` in the group cuts off the keys of later tokens."""
+    for einsum in group.einsums:
+        guard = _GUARD.search(einsum.text)
+        if guard:
+            return guard["query"]
+    return None
 
 
 # -- what crosses the outermost memory --------------------------------------------------------------------------------

@@ -66,6 +66,25 @@ def number(params: Mapping[str, object], name: str) -> float:
     return float(value)
 
 
+def names(params: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = params[name]
+    assert isinstance(value, tuple)
+    return value
+
+
+def bits(params: Mapping[str, object], name: str) -> float:
+    """A size in bits, or a rate in bits a cycle, on a machine whose words have no width.
+
+    Raises:
+        SpecError: It is in words.
+    """
+    value = params[name]
+    assert isinstance(value, Amount)
+    if value.in_words:
+        raise SpecError(f"'{name}' is in words, which have no width here", "give it in bits or bytes", (name,))
+    return float(value.value)
+
+
 def dram(params: Mapping[str, object], name: str = "DRAM") -> Memory:
     """Off-chip memory: unbounded, no area."""
     word = Fraction(count(params, "bits"))

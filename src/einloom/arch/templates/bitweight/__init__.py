@@ -68,6 +68,7 @@ def build(params: Mapping[str, object]) -> Architecture:
     cycle_pj, notes = _cycle_pj(found, elements, share)
     if share != 1 and array not in ("matrix", "columns"):
         notes += (f"area and power are those of {found.rows} x {found.cols}, by the number of elements",)
+    parts.bits(params, "bandwidth")  # no words: the DRAM's are bits
     dram, buffer = parts.dram({**params, "bits": 1}), _buffer(params)
     lanes = parts.count(params, "lanes")
     vector = parts.arithmetic({**params, "bits": 32, "arithmetic": "fp32", "technology": NODE_NM}, VECTOR)
@@ -90,14 +91,9 @@ def build(params: Mapping[str, object]) -> Architecture:
             variant, array, rows, cols, elements, cycle_pj,
             parts.number(params, "sigma"),
             parts.number(params, "sigma" if params["sigma_weights"] is None else "sigma_weights"),
-            lanes, vector, dram, buffer, LAWS.without(_names(params["without"])), notes,
+            lanes, vector, dram, buffer, LAWS.without(parts.names(params, "without")), notes,
         ),
     )  # fmt: skip
-
-
-def _names(value: object) -> tuple[str, ...]:
-    assert isinstance(value, tuple)
-    return value
 
 
 def _cycle_pj(found: Synthesis, elements: int, share: float) -> tuple[float, tuple[str, ...]]:

@@ -174,7 +174,7 @@ class _Plan:
         self._spread(bill, part, product)
         rows = np.where(work.packed, work.rows, work.chunks * work.columns)
         bill.held = product.batch * rows * machine.row_words * WORD_BITS * machine.linear_banks
-        bill.useful = product.batch * product.m * product.k * product.n / machine.lanes * machine.timing.column
+        bill.useful = product.macs / machine.lanes * machine.timing.column
 
     def _spread(self, bill: Bill, part: Part, product: Product) -> None:
         """Tensor parallel: the input to all devices, their shares of the output back.
@@ -206,7 +206,7 @@ class _Plan:
         bill.tally.add(attention.key_commands(work), machine.blocks)
         bill.operations(part.name, part.uncovered())
         bill.held = work.rows_of_token * work.score_rounds * machine.row_words * WORD_BITS * machine.linear_banks
-        bill.useful = sum(p.batch * p.m * p.n * p.k for p in part.products) / machine.lanes * machine.timing.column
+        bill.useful = sum(p.macs for p in part.products) / machine.lanes * machine.timing.column
 
     def _values(self, bill: Bill, part: Part) -> None:
         machine, work = self.rig.machine, self._heads(part)
@@ -219,7 +219,7 @@ class _Plan:
         bill.operations(part.name, {} if covered else part.uncovered())
         rows = work.value_rounds * products.rows[0]
         bill.held = rows * machine.row_words * WORD_BITS * machine.block_banks
-        bill.useful = sum(p.batch * p.m * p.n * p.k for p in part.products) / machine.lanes * machine.timing.column
+        bill.useful = sum(p.macs for p in part.products) / machine.lanes * machine.timing.column
 
     # -- vectors ----------------------------------------------------------------------------------------------------
 

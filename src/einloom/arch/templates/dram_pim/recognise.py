@@ -17,13 +17,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from einloom.arch.engine import Program, ProgramEinsum, SizedOperand
-from einloom.arch.rules import OPERAND_ROLES, shared_by, weight_operand
+from einloom.arch.engine import Program, ProgramEinsum, SizedOperand, product_extents
+from einloom.arch.rules import weight_operand
 
 LOOKUPS = frozenset({"silu", "sigmoid", "gelu", "gelu_tanh", "tanh", "relu"})
 """Functions that fit the lookup of a bank: of one number each."""
-
-_GROUPS = {"batch": OPERAND_ROLES, "m": ("inputs", "outputs"), "n": ("weights", "outputs"), "k": ("inputs", "weights")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,11 @@ class Product:
     k: int
     moving: SizedOperand
     matrix: SizedOperand
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.batch * self.m * self.n * self.k
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +101,9 @@ def product_of(einsum: ProgramEinsum) -> Product | None:
     space = frozenset(einsum.extents)
     if not any(work.operator == "mac" and work.variables == space for work in einsum.work):
         return None
-    groups = {name: shared_by(einsum, roles) for name, roles in _GROUPS.items()}
-    if sum(map(len, groups.values())) != len(einsum.extents):
+    sizes = product_extents(einsum)
+    if sizes is None:
         return None
-    sizes = {name: math.prod(einsum.extents[var] for var in group) for name, group in groups.items()}
     (moving,) = [access for access in inputs if access.tensor != matrix]
     (fixed,) = [access for access in inputs if access.tensor == matrix]
     return Product(**sizes, moving=moving, matrix=fixed)

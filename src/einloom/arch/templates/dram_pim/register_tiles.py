@@ -173,7 +173,7 @@ class RegisterTiles(Engine):
         in_banks = sum((np.asarray(term) for term in cycles.values()), start=np.zeros(1))
         units = dict(self.units)
         energy: dict[str, Array | float] = {name: count * units[name] for name, count in events.items()}
-        products = sum(p.batch * p.m * p.n * p.k for p in part.products)
+        products = sum(p.macs for p in part.products)
         if operations:
             cycles["companion"] = beside
             energy["companion"] = self.companion.energy_pj(operations)

@@ -11,8 +11,8 @@ from einloom.arch.fabric import FABRICS, dynamic_power
 from einloom.arch.template import Parameter
 from einloom.arch.templates import parts
 from einloom.arch.templates.dual_core.cores import FLEXIBLE, LAWS, SRAM, TERNARY, Cores, DualCore, Prices
+from einloom.arch.templates.routing import TERNARY_BITS, Routing, ternary_names
 from einloom.arch.templates.surroundings import DRAM, STREAMS, OffChip, StreamUnit, Surroundings
-from einloom.arch.templates.ternary_lut.engine import Routing
 from einloom.arch.tree import UNLIMITED, Amount, Architecture, Branches, Compute, Fanout, Memory
 from einloom.errors import SpecError
 
@@ -64,29 +64,22 @@ def build(params: Mapping[str, object]) -> Architecture:
     int8, fp16 = table.compute_part("int8", node), table.compute_part("fp16", node)
     add, digit = int8.energy_pj["add"], int8.energy_pj["mul"] / 4 + int8.energy_pj["add"]
     own = {operator: energy * factor for operator, energy in fp16.energy_pj.items()}
-    rate = params["bandwidth"]
-    assert isinstance(rate, Amount)
-    if rate.in_words:
-        raise SpecError("'bandwidth' is in words, which have no width here", "give it in GB/s or B/cycle",
-                        ("bandwidth",))  # fmt: skip
-    names = params["without"]
-    assert isinstance(names, tuple)
+    rate = parts.bits(params, "bandwidth")
     streams = StreamUnit(parts.count(params, "nonlinear_lanes"), bool(params["overlap"]), tuple(sorted(own.items())))
     cores = Cores(
         ternary=parts.count(params, "ternary_macs"), flexible=parts.count(params, "flexible_macs"),
         outputs=parts.count(params, "outputs"), kept=_kept(params), overlap=bool(params["overlap"]),
         piece_overhead=parts.number(params, "piece_overhead"), activation_bits=parts.count(params, "activation_bits"),
         prices=Prices(add * factor, digit * factor, sram.read_energy_pj * factor, sram.write_energy_pj * factor),
-        around=Surroundings(OffChip(dram.read_energy_pj, dram.write_energy_pj, float(rate.value)), streams,
-                            frozenset(names)),
+        around=Surroundings(OffChip(dram.read_energy_pj, dram.write_energy_pj, rate), streams,
+                            frozenset(parts.names(params, "without"))),
     )  # fmt: skip
-    named = frozenset(str(params["ternary"]).replace(",", " ").split()) - {"none"}
     return Architecture(
         name="dual_core",
         clock_hz=parts.number(params, "clock"),
         levels=(
             Memory(name=DRAM, word_bits=Fraction(1), read_energy_pj=dram.read_energy_pj, area_um2=0.0,
-                   write_energy_pj=dram.write_energy_pj, bandwidth=rate, source=dram.source),
+                   write_energy_pj=dram.write_energy_pj, bandwidth=Amount(rate), source=dram.source),
             Memory(name=SRAM, capacity=Amount(bits), word_bits=Fraction(1), area_um2=sram.area_um2, source=sram.source,
                    read_energy_pj=cores.prices.read, write_energy_pj=cores.prices.write),
             Branches((
@@ -97,7 +90,7 @@ def build(params: Mapping[str, object]) -> Architecture:
                 (Compute(name=STREAMS, energy_pj=own, source=fp16.source),),
             )),
         ),
-        engine=DualCore(cores, Routing(2.0, False, named, True)),
+        engine=DualCore(cores, Routing(TERNARY_BITS, False, ternary_names(params), True)),
     )  # fmt: skip
 
 

@@ -20,10 +20,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from einloom.arch.engine import Array, Columns, Contraction, Cost, Engine, Laws, Program, Step, Value, Words
-from einloom.arch.templates.cascade_steps import Crossing, Group, UnitRun, crossings, groups, readers, stream_passes
+from einloom.arch.templates.cascade_steps import (
+    Crossing,
+    Group,
+    UnitRun,
+    crossings,
+    groups,
+    masked_by,
+    readers,
+    stream_passes,
+)
+from einloom.arch.templates.routing import Routing
 from einloom.arch.templates.surroundings import DRAM, STREAMS, Surroundings, finished
-from einloom.arch.templates.ternary_lut.attention import masked_by, product_macs
-from einloom.arch.templates.ternary_lut.engine import Routing
 
 TERNARY, FLEXIBLE, SRAM = "Ternary", "Flexible", "SRAM"
 
@@ -121,6 +129,7 @@ class DualCore(Engine):
 
     def steps(self, program: Program, shared: Mapping[str, Value]) -> Sequence[Step]:
         """One step for each run of products, with the element-wise work that feeds it."""
+        self.routing.check(program)
         found, read_by = [], readers(program)
         for group in groups(program, self.routing.unit):
             crossing = crossings(group, read_by)
@@ -180,8 +189,8 @@ def _cost(cores: Cores, group: Group, crossing: Sequence[Crossing], columns: Col
     loads = _loads(group, columns)
     kept = {run.einsum.name: _kept(cores, run) * unmasked(run, group) for run in group.runs}
     narrow = group.unit == "projection"
-    macs = sum(kept[run.einsum.name] * product_macs(run.contraction) for run in group.runs)
-    digits = sum(kept[run.einsum.name] * product_macs(run.contraction) * _digits(run) for run in group.runs)
+    macs = sum(kept[run.einsum.name] * run.contraction.macs for run in group.runs)
+    digits = sum(kept[run.einsum.name] * run.contraction.macs * _digits(run) for run in group.runs)
     bits = sum(_operand_bits(cores, run) for run in group.runs) * loads
     rate = _rate(cores, columns) if narrow else np.array([cores.flexible])
     work = CoreWork(cores, digits, rate, np.asarray(bits, dtype=float), np.asarray(columns["pieces"]), streams)

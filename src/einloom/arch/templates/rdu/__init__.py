@@ -48,8 +48,8 @@ def build(params: Mapping[str, object]) -> Architecture:
     ddr_bits = _bits(params, "ddr_bandwidth", math.inf)
     link_bits = _bits(params, "link_bandwidth", math.inf)
     memories = (
-        _off_chip(DDR, str(params["ddr_part"]), _size(params, "ddr") * sockets, ddr_bits * sockets),
-        _off_chip(HBM, str(params["hbm_part"]), _size(params, "hbm"), hbm_bits),
+        _off_chip(DDR, str(params["ddr_part"]), parts.bits(params, "ddr") * sockets, ddr_bits * sockets),
+        _off_chip(HBM, str(params["hbm_part"]), parts.bits(params, "hbm"), hbm_bits),
         _sram(params, node),
     )
     part = library().compute_part("fp16", node)
@@ -76,34 +76,15 @@ def build(params: Mapping[str, object]) -> Architecture:
             hbm_pj=hbm.read_energy_pj, sram_pj=sram.read_energy_pj, ddr_pj=ddr.read_energy_pj,
             unit=unit,
             switch=bool(params["switch"]),
-            laws=LAWS.without(_names(params["without"])),
+            laws=LAWS.without(parts.names(params, "without")),
             notes=notes,
         ),
     )  # fmt: skip
 
 
-def _names(value: object) -> tuple[str, ...]:
-    assert isinstance(value, tuple)
-    return value
-
-
 def _bits(params: Mapping[str, object], name: str, default: float) -> float:
     """A rate in bits a cycle."""
-    value = params[name]
-    if value is None:
-        return default
-    assert isinstance(value, Amount)
-    if value.in_words:
-        raise SpecError("a rate in words has no meaning here", f"for example `{name}: 1.6 TB/s`", (name,))
-    return float(value.value)
-
-
-def _size(params: Mapping[str, object], name: str) -> float:
-    value = params[name]
-    assert isinstance(value, Amount)
-    if value.in_words:
-        raise SpecError("a size in words has no meaning here", f"for example `{name}: 64 GiB`", (name,))
-    return float(value.value)
+    return default if params[name] is None else parts.bits(params, name)
 
 
 def _off_chip(name: str, component: str, bits: float, rate: float) -> Memory:
@@ -122,7 +103,7 @@ def _off_chip(name: str, component: str, bits: float, rate: float) -> Memory:
 
 def _sram(params: Mapping[str, object], node: float) -> Memory:
     """All memory units of a socket; a bit costs what it costs in one unit."""
-    bits, units = _size(params, "pmu"), parts.count(params, "pmus")
+    bits, units = parts.bits(params, "pmu"), parts.count(params, "pmus")
     if math.isinf(bits):
         raise SpecError("'inf' is out of range", "a memory unit has a size, for example 512 KiB", ("pmu",))
     try:

@@ -214,13 +214,13 @@ class RduEngine(Engine):
         return sum(stored.values()) * copies, sum(weights.values()) * copies
 
     def _switch(self, weights: float, stored: float) -> Step:
-        """All weights from the DDR to the HBM, each socket its own: bits / DDR bandwidth; once, not a copy."""
+        """All weights from the DDR, which holds those of every socket, to the HBM: bits / DDR bandwidth; once."""
         cycles = weights / self.ddr_bits
         cost = Cost(
             cycles={"switch": cycles},
             useful=0,
             busy={DDR: cycles, HBM: weights / self.hbm_bits},
             energy_pj={DDR: self.sockets * weights * self.ddr_pj, HBM: self.sockets * weights * self.hbm_pj},
-            held_bits={HBM: stored},
+            held_bits={DDR: self.sockets * weights, HBM: stored},
         )
         return Step(name="switch", einsums=(), compute=UNIT, cost=lambda _: cost, once=True)

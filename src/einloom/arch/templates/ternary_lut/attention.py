@@ -8,14 +8,13 @@ products of one row, keys and values streamed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from einloom.arch.engine import Array, Columns, Contraction, Cost, Laws, Value, Words
-from einloom.arch.templates.cascade_steps import Crossing, Group, UnitRun
+from einloom.arch.templates.cascade_steps import Crossing, Group, UnitRun, masked_by
 from einloom.arch.templates.surroundings import DRAM, Surroundings, finished
 
 ATTENTION = "Attention"
@@ -156,7 +155,7 @@ class AttentionUnit:
             found["kv_stream"] = np.maximum(0.0, arriving - total)
         if "streams" not in around.off:
             found["streams"] = around.streams.exposed(group, total + found.get("kv_stream", 0.0))
-        macs = sum(product_macs(run.contraction) for run in group.runs)
+        macs = sum(run.contraction.macs for run in group.runs)
         operands = {run.contraction.weights.tensor for run in group.runs}
         rest = [replace(c, reads=0) if c.tensor in operands else c for c in crossings]
         return finished(
@@ -171,19 +170,3 @@ class AttentionUnit:
 def along_lanes(product: Contraction, lanes: int) -> int:
     """Cycles of one row: N dot products of K, or K scaled rows of N, on ``lanes`` multiply-adds."""
     return min(product.n * -(-product.k // lanes), product.k * -(-product.n // lanes))
-
-
-def product_macs(product: Contraction) -> int:
-    return product.batch * product.m * product.n * product.k
-
-
-_GUARD = re.compile(r"\|\s*(?P<key>[a-z]\w*)\s*<=\s*(?P<query>[a-z]\w*)\s*\}")
-
-
-def masked_by(group: Group) -> str | None:
-    """The rank variable of the queries, where a guard ``m <= p`` in the group cuts off the keys of later tokens."""
-    for einsum in group.einsums:
-        guard = _GUARD.search(einsum.text)
-        if guard:
-            return guard["query"]
-    return None

@@ -10,10 +10,13 @@ from fractions import Fraction
 from einloom.arch.components import Library, library
 from einloom.arch.devices import RESOURCES, device
 from einloom.arch.fabric import dynamic_power
+from einloom.arch.templates import parts
+from einloom.arch.templates.parts import count, number
+from einloom.arch.templates.routing import TERNARY_BITS, Routing, ternary_names
 from einloom.arch.templates.surroundings import DRAM, STREAMS, OffChip, StreamUnit, Surroundings
 from einloom.arch.templates.ternary_lut import parameters as p
 from einloom.arch.templates.ternary_lut.attention import ATTENTION, AttentionUnit
-from einloom.arch.templates.ternary_lut.engine import LookupEngine, Routing, Unit
+from einloom.arch.templates.ternary_lut.engine import LookupEngine, Unit
 from einloom.arch.templates.ternary_lut.lookup import Tables, entry_bits
 from einloom.arch.templates.ternary_lut.processor import CORE, CoreUnit, Processor, calibrated
 from einloom.arch.templates.ternary_lut.resources import UltraRam, calibrated_lut, primitive_lut
@@ -32,6 +35,8 @@ from einloom.arch.templates.ternary_lut.weights import SUM_BITS, WeightPath
 from einloom.arch.tree import UNLIMITED, Amount, Architecture, Branches, Compute, Fanout, Level, Memory
 from einloom.errors import SpecError
 
+MOST_PLANES = 4.0
+"""Bits of the widest weights that take a processor's tables (T-MAC runs 1 to 4)."""
 LANES_OF_HOST = 8
 """16-bit lanes of an instruction of the host: 128-bit vectors (Arm Neon)."""
 
@@ -63,13 +68,13 @@ def build(params: Mapping[str, object]) -> Architecture:
     values = p.of_machine(params)
     machine = str(values["machine"])
     fabric = "asic" if machine == p.BIT_SERIAL else str(values["fabric"])
-    prices = _Parts(library(), _number(values, "technology"), dynamic_power(fabric))
+    prices = _Parts(library(), number(values, "technology"), dynamic_power(fabric))
     offchip = _offchip(values)
     if machine == p.BIT_SERIAL:
         return _processor(values, prices, offchip)
-    streams = StreamUnit(_count(values, "stream_lanes"), bool(values["streams_beside"]),
+    streams = StreamUnit(count(values, "stream_lanes"), bool(values["streams_beside"]),
                          tuple(sorted(prices.operators("fp16").items())))  # fmt: skip
-    around = Surroundings(offchip, streams, _off(values))
+    around = Surroundings(offchip, streams, frozenset(parts.names(values, "without")))
     attention = _attention(values, prices, around)
     units: dict[str, Unit] = {"attention": attention, "streams": LoneStreams(around)}
     levels: list[tuple[Level | Branches, ...]] = []
@@ -81,7 +86,7 @@ def build(params: Mapping[str, object]) -> Architecture:
         resources = _resources(values, unit)
     else:
         units["projection"] = PortUnit(
-            _count(values, "access_bits"), _number(values, "access_cycles"), _count(values, "code_bits"),
+            count(values, "access_bits"), number(values, "access_cycles"), count(values, "code_bits"),
             prices.operators("add16")["add"], around,
         )  # fmt: skip
         levels.append((Compute(name=LOOKUP),))
@@ -95,9 +100,9 @@ def build(params: Mapping[str, object]) -> Architecture:
         units["wide"] = attention
     return Architecture(
         name="ternary_lut",
-        clock_hz=_number(values, "clock"),
+        clock_hz=number(values, "clock"),
         levels=(_dram(values, offchip), Branches(tuple(levels))),
-        engine=LookupEngine(_routing(values, 2.0, False), tuple(units.items()), _limits(values, resources)),
+        engine=LookupEngine(_routing(values, TERNARY_BITS, False), tuple(units.items())),
         resources=tuple(resources.items()),
     )
 
@@ -107,23 +112,26 @@ def build(params: Mapping[str, object]) -> Architecture:
 
 def _tables(values: Mapping[str, object], prices: _Parts, around: Surroundings) -> TableUnit:
     tables = Tables(
-        group=_count(values, "group"), tables=_count(values, "tables"), lanes=_count(values, "lanes"),
-        form=str(values["form"]), copies=_count(values, "copies"), build_rate=_count(values, "build_rate"),
-        build_beside=bool(values["build_beside"]), interval=_count(values, "interval"),
-        block_overhead=_number(values, "block_overhead"), accumulators=_count(values, "accumulators"),
-        padded=bool(values["padded"]), activation_bits=_count(values, "activation_bits"),
+        group=count(values, "group"), tables=count(values, "tables"), lanes=count(values, "lanes"),
+        form=str(values["form"]), copies=count(values, "copies"), build_rate=count(values, "build_rate"),
+        build_beside=bool(values["build_beside"]), interval=count(values, "interval"),
+        block_overhead=number(values, "block_overhead"), accumulators=count(values, "accumulators"),
+        padded=bool(values["padded"]), activation_bits=count(values, "activation_bits"),
     )  # fmt: skip
     path = WeightPath(
-        group=tables.group, tables=tables.tables, word_bits=tables.word_bits, planes=_count(values, "planes"),
-        plane_blocks=_count(values, "plane_blocks"), plane_outputs=_count(values, "plane_outputs"),
-        padded=tables.padded, ports=_count(values, "weight_ports"), axi_bits=_count(values, "axi_bits"),
-        port_bits=min(_count(values, "axi_bits"), _count(values, "port_bits")),
-        burst_beats=_count(values, "burst_beats"), burst_overhead=_number(values, "burst_overhead"),
+        group=tables.group, tables=tables.tables, word_bits=tables.word_bits, planes=count(values, "planes"),
+        plane_blocks=count(values, "plane_blocks"), plane_outputs=count(values, "plane_outputs"),
+        padded=tables.padded, ports=count(values, "weight_ports"), axi_bits=count(values, "axi_bits"),
+        port_bits=min(count(values, "axi_bits"), count(values, "port_bits")),
+        burst_beats=count(values, "burst_beats"), burst_overhead=number(values, "burst_overhead"),
         bits_per_cycle=around.offchip.bits_per_cycle, beside=bool(values["weights_beside"]),
     )  # fmt: skip
     bits = entry_bits(tables.group, tables.activation_bits)
     read, write = prices.bit("register", bits)
-    index = prices.bit("sram", _count(values, "uram_bits") * _count(values, "uram_words"))
+    try:
+        index = prices.bit("sram", count(values, "uram_bits") * count(values, "uram_words"))
+    except SpecError as error:
+        raise SpecError([problem.below("uram_words") for problem in error.problems]) from error
     return TableUnit(tables, path, TablePrices(read * bits, write * bits, prices.operators("add16")["add"], *index),
                      around)  # fmt: skip
 
@@ -144,9 +152,9 @@ def _table_levels(unit: TableUnit) -> tuple[Level, ...]:
 
 def _attention(values: Mapping[str, object], prices: _Parts, around: Surroundings) -> AttentionUnit:
     return AttentionUnit(
-        rows=_count(values, "attention_rows"), lanes=_count(values, "attention_lanes"),
-        key_overhead=_number(values, "key_overhead"),
-        stream_bits=float(_count(values, "attention_ports") * _port_bits(values)),
+        rows=count(values, "attention_rows"), lanes=count(values, "attention_lanes"),
+        key_overhead=number(values, "key_overhead"),
+        stream_bits=float(count(values, "attention_ports") * count(values, "port_bits")),
         mac_pj=prices.operators("fp16")["mac"], around=around,
     )  # fmt: skip
 
@@ -156,17 +164,17 @@ def _host(values: Mapping[str, object], around: Surroundings) -> HostUnit:
     if values["host_bandwidth"] is None:
         raise SpecError("`wide: host` needs `host_bandwidth`", "the rate at which the host streams weights, in GB/s",
                         ("wide",))  # fmt: skip
-    own = _Parts(library(), _number(values, "technology"), 1.0)
+    own = _Parts(library(), number(values, "technology"), 1.0)
     return HostUnit(
-        bits_per_cycle=p.bits_per_cycle(values, "host_bandwidth"),
-        overhead=_number(values, "host_overhead") * _number(values, "clock"), lanes=LANES_OF_HOST,
+        bits_per_cycle=parts.bits(values, "host_bandwidth"),
+        overhead=number(values, "host_overhead") * number(values, "clock"), lanes=LANES_OF_HOST,
         instruction_pj=own.operators("cpu")["instruction"], mac_pj=own.operators("fp16")["mac"], around=around,
     )  # fmt: skip
 
 
 def _offchip(values: Mapping[str, object]) -> OffChip:
     part = library().memory_part(str(values["dram"]), math.inf, Fraction(1))
-    return OffChip(part.read_energy_pj, part.write_energy_pj, p.bits_per_cycle(values, "bandwidth"))
+    return OffChip(part.read_energy_pj, part.write_energy_pj, parts.bits(values, "bandwidth"))
 
 
 def _dram(values: Mapping[str, object], offchip: OffChip) -> Memory:
@@ -181,20 +189,20 @@ def _processor(values: Mapping[str, object], prices: _Parts, offchip: OffChip) -
     core = _core(values, prices)
     offchip = replace(offchip, bits_per_cycle=core.bytes_per_s * 8 / core.clock_hz)
     own = StreamUnit(core.lanes, False, core.operator_pj)
-    unit = CoreUnit(core, Surroundings(offchip, own, _off(values)))
+    unit = CoreUnit(core, Surroundings(offchip, own, frozenset(parts.names(values, "without"))))
     kinds: tuple[tuple[str, Unit], ...] = tuple((k, unit) for k in ("projection", "wide", "attention", "streams"))
     cores = Fanout(name="Threads", axes={"threads": core.threads})
     return Architecture(
         name="ternary_lut",
         clock_hz=core.clock_hz,
         levels=(_dram(values, offchip), cores, Compute(name=CORE, energy_pj=dict(core.operator_pj))),
-        engine=LookupEngine(_routing(values, 4.0, True), kinds),
+        engine=LookupEngine(_routing(values, MOST_PLANES, True), kinds),
     )
 
 
 def _core(values: Mapping[str, object], prices: _Parts) -> Processor:
-    clock = _number(values, "clock")
-    bandwidth = p.bits_per_cycle(values, "bandwidth") / 8 * clock
+    clock = number(values, "clock")
+    bandwidth = parts.bits(values, "bandwidth") / 8 * clock
     rates = values["instruction_rate"], values["wide_rate"]
     if values["measured"] is not None:
         if rates != (None, None) or not math.isinf(bandwidth):
@@ -210,9 +218,9 @@ def _core(values: Mapping[str, object], prices: _Parts) -> Processor:
     assert isinstance(wide_hz, int | float)
     return Processor(
         clock_hz=clock, instruction_hz=instruction_hz, wide_hz=wide_hz, bytes_per_s=bandwidth,
-        threads=_count(values, "threads"), group=_count(values, "activations_a_table"),
-        table_lanes=_count(values, "table_lanes"), mirrored=bool(values["mirrored"]),
-        scale_bits=_number(values, "scale_bits"), lanes=_count(values, "vector_lanes"),
+        threads=count(values, "threads"), group=count(values, "activations_a_table"),
+        table_lanes=count(values, "table_lanes"), mirrored=bool(values["mirrored"]),
+        scale_bits=number(values, "scale_bits"), lanes=count(values, "vector_lanes"),
         cycles_of=tuple(sorted(prices.steps("fp16").items())), instruction_pj=prices.operators("cpu")["instruction"],
         operator_pj=tuple(sorted(prices.operators("fp16").items())),
     )  # fmt: skip
@@ -236,7 +244,7 @@ def _measured(values: Mapping[str, object]) -> tuple[tuple[float, float], float]
     if not isinstance(scale, int | float) or isinstance(scale, bool) or scale < 0:
         raise SpecError(f"'scale_bits' of 'measured' is {scale!r}", "bits of scales beside each weight, for example "
                         "0.125", ("measured", "scale_bits"))  # fmt: skip
-    lookups = _count(values, "activations_a_table") * _count(values, "table_lanes")
+    lookups = count(values, "activations_a_table") * count(values, "table_lanes")
     weights, head = sizes
     found = calibrated(one, many, weights, head, float(scale), lookups)
     if not (found.instruction_hz > 0 and found.head_s > 0):
@@ -255,18 +263,18 @@ def _resources(values: Mapping[str, object], unit: TableUnit) -> dict[str, float
         SpecError: The device has less.
     """
     law = calibrated_lut if values["lut_basis"] == "published" else primitive_lut
-    uram = UltraRam(_count(values, "uram_bits"), _count(values, "uram_words"))
+    uram = UltraRam(count(values, "uram_bits"), count(values, "uram_words"))
     found: dict[str, float] = {"lut": law(unit.tables), "uram": uram.blocks(unit.path, unit.tables.lanes)}
     others = values["others"] or {}
     assert isinstance(others, dict)
     p.known_keys(others, "others", RESOURCES)
-    for name, number in others.items():
-        if not isinstance(number, int | float) or isinstance(number, bool) or number < 0:
-            raise SpecError(f"'{name}' of 'others' is {number!r}", "a number of at least 0", ("others", name))
-        found[name] = found.get(name, 0) + number
+    for name, used in others.items():
+        if not isinstance(used, int | float) or isinstance(used, bool) or used < 0:
+            raise SpecError(f"'{name}' of 'others' is {used!r}", "a number of at least 0", ("others", name))
+        found[name] = found.get(name, 0) + used
     if values["device"] is not None:
         there = _device(values)
-        short = [name for name, number in found.items() if number > there.get(name, math.inf)]
+        short = [name for name, needed in found.items() if needed > there.get(name, math.inf)]
         if short:
             what = "; ".join(f"{found[name]:,.10g} {name} of {there[name]:,.10g}" for name in short)
             hint = "fewer tables, lanes or planes, another form of tables, or a larger device"
@@ -281,38 +289,9 @@ def _device(values: Mapping[str, object]) -> Mapping[str, float]:
         raise SpecError([problem.below("device") for problem in error.problems]) from error
 
 
-def _limits(values: Mapping[str, object], resources: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
-    if values["device"] is None or not resources:
-        return ()
-    return tuple((name, float(number)) for name, number in _device(values).items())
-
-
 # -- shared -----------------------------------------------------------------------------------------------------------
 
 
 def _routing(values: Mapping[str, object], bits: float, up_to: bool) -> Routing:
     """Ternary weights (fewer than 2 bits) take tables in logic, weights of 1 to 4 bits those of a processor."""
-    named = str(values["ternary"]).replace(",", " ").split()
-    return Routing(bits, up_to, frozenset(named) - {"none"}, values["wide"] != "nothing")
-
-
-def _port_bits(values: Mapping[str, object]) -> int:
-    return _count(values, "port_bits") or 256
-
-
-def _off(values: Mapping[str, object]) -> frozenset[str]:
-    names = values["without"]
-    assert isinstance(names, tuple)
-    return frozenset(names)
-
-
-def _count(values: Mapping[str, object], name: str) -> int:
-    value = values[name]
-    assert isinstance(value, int)
-    return value
-
-
-def _number(values: Mapping[str, object], name: str) -> float:
-    value = values[name]
-    assert isinstance(value, int | float)
-    return float(value)
+    return Routing(bits, up_to, ternary_names(values), values["wide"] != "nothing")

@@ -9,7 +9,7 @@ from einloom.arch.fabric import FABRICS
 from einloom.arch.template import Parameter
 from einloom.arch.templates import parts
 from einloom.arch.templates.ternary_lut.lookup import FORMS
-from einloom.arch.tree import UNLIMITED, Amount
+from einloom.arch.tree import UNLIMITED
 from einloom.errors import Problem, SpecError
 
 TABLE_LOOKUP, BIT_SERIAL, WEIGHT_PORT = MACHINES = ("table_lookup", "bit_serial", "weight_port")
@@ -154,19 +154,6 @@ def of_machine(params: Mapping[str, object]) -> dict[str, object]:
     values["copies"] = values["copies"] or values["lanes"]
     values["port_bits"] = values["port_bits"] or values["axi_bits"]
     return values
-
-
-def bits_per_cycle(params: Mapping[str, object], name: str) -> float:
-    """A rate in bits a cycle; one in words has no width here.
-
-    Raises:
-        SpecError: It is in words.
-    """
-    value = params[name]
-    assert isinstance(value, Amount)
-    if value.in_words:
-        raise SpecError(f"'{name}' is in words, which have no width here", "give it in GB/s or B/cycle", (name,))
-    return float(value.value)
 
 
 def table_rows(params: Mapping[str, object], name: str, key: str, rows: int) -> dict[int, float]:

@@ -22,7 +22,6 @@ import numpy as np
 from einloom.arch.engine import Array, Columns, Cost, Value
 from einloom.arch.templates.cascade_steps import Crossing, Group, stream_operations
 from einloom.arch.templates.surroundings import DRAM, Surroundings, finished
-from einloom.arch.templates.ternary_lut.attention import product_macs
 from einloom.errors import MappingError
 
 CORE = "Cores"
@@ -102,14 +101,14 @@ class CoreUnit:
                 instructions += read + made
             elif run.unit == "wide":
                 rate = core.wide_hz * core.threads
-                terms["head"] = terms.get("head", 0.0) + product_macs(product) / rate * core.clock_hz
+                terms["head"] = terms.get("head", 0.0) + product.macs / rate * core.clock_hz
                 bits += weights * float(product.weights.bits)
-                macs += product_macs(product)
+                macs += product.macs
             else:
-                vectors = product_macs(product) / core.lanes
+                vectors = product.macs / core.lanes
                 terms["attention"] = terms.get("attention", 0.0) + core.cycles(vectors)
                 bits += weights * float(product.weights.bits)
-                macs += product_macs(product)
+                macs += product.macs
         vectors, stream_pj = self._streams(group)
         if vectors:
             terms["streams"] = core.cycles(vectors)

@@ -10,7 +10,6 @@ import numpy as np
 from einloom.arch.engine import Array, Columns, Contraction, Cost, Value, Words
 from einloom.arch.templates.cascade_steps import Crossing, Group
 from einloom.arch.templates.surroundings import DRAM, STREAMS, Surroundings, finished
-from einloom.arch.templates.ternary_lut.attention import product_macs
 from einloom.arch.templates.ternary_lut.lookup import LAWS, MIRRORED, SELECT, LookupWork, Tables, built_entries, lookups
 from einloom.arch.templates.ternary_lut.weights import WeightPath
 
@@ -136,7 +135,7 @@ class PortUnit:
         product = group.runs[0].contraction
         rows, accesses = product.m, self.accesses(product)
         port = float(rows * accesses * self.access_cycles)
-        macs = product_macs(product)
+        macs = product.macs
         terms: dict[str, Array | float] = {"weight_port": port}
         if "streams" not in self.around.off:
             terms["streams"] = self.around.streams.exposed(group, np.array([port]))
@@ -176,7 +175,7 @@ class HostUnit:
     def cost(self, group: Group, crossings: Sequence[Crossing], columns: Columns) -> Cost:
         """``host``: weight bytes / bandwidth for each row, a vector at a time; the streams wait for nothing."""
         product = group.runs[0].contraction
-        macs = product_macs(product)
+        macs = product.macs
         bits = macs * float(product.weights.bits)
         host = bits / self.bits_per_cycle
         terms: dict[str, Array | float] = {"host": host, "host_overhead": self.overhead}
