@@ -29,7 +29,7 @@ from einloom.arch.templates.dram_pim.register_tiles import TILE_LAWS, TILE_PARAM
 from einloom.arch.templates.dram_pim.timing import TIMINGS, WORD_BITS, Machine, timing_of
 from einloom.arch.templates.dram_pim.vectors import CALIBRATED, calibrated_of
 from einloom.arch.tree import Amount, Architecture, Branches, Compute, Fanout, Level, Memory
-from einloom.errors import SpecError
+from einloom.errors import Problem, SpecError
 
 BANK, TILES = "bank", "register_tiles"
 EVENTS = {BANK: "gddr6_aim", TILES: "hbm_pim"}
@@ -84,8 +84,35 @@ PARAMETERS = (
 )  # fmt: skip
 
 
+_USED_BY_TILES = frozenset({
+    "unit", "channels", "banks", "rows", "row", "column", "clock", "nCCDL", "nRFC", "nREFI", "without", "companion",
+    "companion_lanes", "companion_clock", "companion_technology", "energies",
+    *(parameter.name for parameter in TILE_PARAMETERS),
+})  # fmt: skip
+_UNUSED = {
+    BANK: frozenset(parameter.name for parameter in TILE_PARAMETERS),
+    TILES: frozenset(parameter.name for parameter in PARAMETERS) - _USED_BY_TILES,
+}
+"""Parameters that a unit does not have, so that giving one would change nothing."""
+
+
+def _check_unit(params: Mapping[str, Any]) -> None:
+    """Raise `SpecError` for every parameter that is given and that the unit does not have."""
+    unit = params["unit"]
+    other = TILES if unit == BANK else BANK
+    problems = [
+        Problem(f"'{parameter.name}' means nothing to `unit: {unit}`", f"leave it out, or choose `unit: {other}`",
+                (parameter.name,))
+        for parameter in PARAMETERS
+        if parameter.name in _UNUSED[unit] and params[parameter.name] != parameter.default
+    ]  # fmt: skip
+    if problems:
+        raise SpecError(problems)
+
+
 def build(params: Mapping[str, Any]) -> Architecture:
     """The architecture for resolved parameters."""
+    _check_unit(params)
     machine = _machine(params)
     companion = _companion(params, machine)
     if params["unit"] == TILES:
