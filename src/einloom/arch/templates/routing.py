@@ -40,13 +40,13 @@ class Routing:
     wide: bool
 
     def check(self, program: Program) -> None:
-        """Raise `MappingError` if a tensor is named that ``program`` does not have."""
-        known = sorted({access.tensor for einsum in program.einsums for access in einsum.accesses})
+        """Raise `MappingError` if a weight is named that ``program`` does not have."""
+        known = sorted({access.tensor for einsum in program.einsums for access in einsum.accesses if access.weight})
         for name in sorted(self.named - set(known)):
             close = difflib.get_close_matches(name, known, n=1)
             meant = f"did you mean '{close[0]}'? " if close else ""
-            raise MappingError(f"`ternary:` names '{name}', which {program.name} does not have",
-                               f"{meant}tensors: {', '.join(known)}")  # fmt: skip
+            raise MappingError(f"`ternary:` names '{name}', which is no weight of {program.name}",
+                               f"{meant}weights: {', '.join(known)}")  # fmt: skip
 
     def unit(self, einsum: ProgramEinsum, product: Contraction) -> str:
         """``projection``, ``wide`` or ``attention``.

@@ -175,7 +175,8 @@ class RegisterTiles(Engine):
         energy: dict[str, Array | float] = {name: count * units[name] for name, count in events.items()}
         products = sum(p.macs for p in part.products)
         if operations:
-            cycles["companion"] = beside
+            if "companion" not in self.without:
+                cycles["companion"] = beside
             energy["companion"] = self.companion.energy_pj(operations)
         return Cost(
             cycles=cycles,

@@ -23,7 +23,6 @@ _MEANINGS = {
     "nRCDRDAF": (86, 1, "from an activate to an activation function"),
     "nRCDEWMUL": (25, 1, "from an activate to an element-wise product"),
     "nRCDWR": (28, 1, "from an activate to a write"),
-    "nRCDRDCP": (66, 1, "from an activate to a copy out of a bank"),
     "nRCDWRCP": (48, 1, "from an activate to a copy into a bank"),
     "nCCDS": (2, 1, "from a column to one in another bank group"),
     "nCCDL": (2, 1, "from a column to one in the same bank group"),
@@ -48,7 +47,6 @@ class Timing:
     nRCDRDAF: int
     nRCDEWMUL: int
     nRCDWR: int
-    nRCDRDCP: int
     nRCDWRCP: int
     nCCDS: int
     nCCDL: int
