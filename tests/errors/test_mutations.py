@@ -114,7 +114,7 @@ FREE = {"energy", "cycles", "axes"}
 OF_A_MAPPING_FILE = {"mapping", "parameters"}
 """Below these it does so in a mapping file, which knows no workload."""
 
-MOST_KEYS = 60
+MOST_KEYS = 30
 """Of a large file, keys drawn evenly."""
 
 

@@ -13,19 +13,26 @@ FILES = [Path(file).relative_to(ROOT) for file in published_files([ROOT / "desig
 FOLDERS = sorted({(file if len(file.parts) == 2 else Path(*file.parts[:2])).as_posix() for file in FILES})
 
 
+HELD_ELSEWHERE = ("designs/eyeriss", "designs/scalesim")
+"""By test_eyeriss.py and scalesim/: their mappings are searched for, which takes a while."""
+QUICK = [
+    pytest.param(folder, marks=pytest.mark.slow if folder in HELD_ELSEWHERE else ()) for folder in FOLDERS
+]
+
+
 @cache
 def validated(folder: str) -> el.Validation:
     return el.validate(ROOT / folder)
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", QUICK)
 def test_the_published_figures_of_a_folder_are_held(folder):
     found = validated(folder)
     assert [str(problem) for problem in found.problems] == []
     assert found.comparisons
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", QUICK)
 def test_every_figure_has_a_value_or_a_reason(folder):
     for row in validated(folder).to_dict():
         assert row["source"], row

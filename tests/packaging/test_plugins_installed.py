@@ -39,6 +39,7 @@ def ran(package):
     return running
 
 
+@pytest.mark.slow  # the guide runs the same tests, on the package that it has changed
 def test_its_own_tests_pass(ran):
     """The contract suite, the case by hand and the laws."""
     assert "passed" in ran("pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-v").splitlines()[-1]
