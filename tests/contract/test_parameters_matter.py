@@ -65,14 +65,16 @@ SCENES: Mapping[str, list[Scene]] = {
     "spatial": [
         Scene({"rows": 4, "cols": 4, "buffer": "4 KiB", "bandwidth": "8 B/cycle"}, SMALL, {
             "rows": 2, "cols": 2, "levels": 2, "buffer": "8 KiB", "registers": "16 B", "bandwidth": "1 b/cycle",
-            "multicast": False, "reduce": False, "clock": "2 GHz", "bits": 16,
+            "clock": "2 GHz", "bits": 16,
             "arithmetic": words("spatial", "arithmetic", "int8"), "dram": words("spatial", "dram", "lpddr4"),
             "technology": "22 nm",
         }),
-        Scene({"rows": 2, "cols": 2, "buffer": "64 B", "registers": "3 B", "levels": 4}, GEMM,
-              {"levels": 3, "clusters": 2, "shared_buffer": "64 KiB", "shared_bandwidth": "1 b/cycle"}, objective="energy"),
+        Scene({"rows": 2, "cols": 2, "buffer": "64 B", "registers": "3 B", "levels": 4}, GEMM, {
+            "levels": 3, "clusters": 2, "shared_buffer": "64 KiB", "shared_bandwidth": "1 b/cycle",
+        }, objective="energy"),
         Scene({"rows": 2, "cols": 2, "buffer": "4 KiB", "registers": "3 B", "arithmetic": "fp16"}, SMALL,
               {"buffer_bandwidth": "1 b/cycle", "arithmetic": "int8"}, objective="energy"),
+        Scene({"rows": 2, "cols": 2, "buffer": "64 B", "levels": 2}, SMALL, {"multicast": False, "reduce": False}, objective="energy"),
     ],
     "systolic": [
         Scene(ARRAY, GEMM, {
