@@ -116,7 +116,8 @@ class EinsumResult:
         search: What else the mapper knows; None when the mapping was given.
         notes: What counting has to say (dense guards, flattened windows, padding).
         events: What a machine with laws of its own counted (commands, table builds, packets), by name.
-        events_pj: Energy of what is neither a memory nor a compute, by name.
+        events_pj: Energy of what is neither a memory nor the compute that it is bound to, by name: events of the
+            machine, and other computes that take part.
         resources: What the step takes of a device (``dsp``, ``lut``), by name.
     """
 

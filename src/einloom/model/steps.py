@@ -33,10 +33,6 @@ class Machine:
         return {compute.name: self.architecture.instances(compute.name) for compute in self.architecture.computes()}
 
     @cached_property
-    def parts(self) -> frozenset[str]:
-        return frozenset(level.name for level in self.architecture.parts())
-
-    @cached_property
     def budget(self) -> Mapping[str, float]:
         assert self.architecture.engine is not None
         return self.architecture.engine.budget
@@ -120,6 +116,7 @@ class PricedStep:
             busy = {step.compute: at(cost.cycles.get("compute", self.cycles))}
         energy = {name: float(at(values)) for name, values in cost.energy_pj.items()}
         useful, instances = at(cost.useful), self.machine.instances[step.compute]
+        shown = {"links", step.compute, *self.machine.memories}
         return EinsumResult(
             name=step.name,
             cycles=at(self.cycles),
@@ -141,7 +138,7 @@ class PricedStep:
             repeat=self.repeat,
             notes=step.notes,
             events={name: at(count) for name, count in cost.events.items()},
-            events_pj={name: pj for name, pj in energy.items() if name not in self.machine.parts and name != "links"},
+            events_pj={name: pj for name, pj in energy.items() if name not in shown},
             resources={name: at(number) for name, number in cost.needs.items()},
         )  # fmt: skip
 

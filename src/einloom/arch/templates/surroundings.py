@@ -104,23 +104,28 @@ def finished(
     terms: Mapping[str, Array | float],
     *,
     stream_unit: bool = True,
+    waited: Array | float = 0.0,
     **parts: Any,
 ) -> Cost:
     """The cost of a run: its terms without those switched off, and the streams and words that all units share.
 
-    ``activations`` is the time by which all that crosses the memory, weights apart, outlasts everything else.
-    Without ``stream_unit`` the unit has run, and priced, the streams itself.
+    ``activations`` is the time by which the memory's traffic outlasts everything else: it has one bus, so that what
+    the unit's own terms wait for (weights, keys and values) and the activations follow each other.
+
+    Args:
+        stream_unit: Whether the stream unit runs them; else the unit has run, and priced, them itself.
+        waited: Cycles of the memory that the unit's own terms have counted.
     """
     found = {name: np.asarray(term, dtype=float) for name, term in terms.items() if name not in around.off}
     total = np.asarray(sum(found.values(), start=np.zeros(1)))
     moved = around.offchip.cycles(sum(c.total_bits for c in crossings if not c.weight))
+    busy = dict(parts.pop("busy", {}))
+    busy[DRAM] = busy.get(DRAM, 0.0) + moved
     if "activations" not in around.off:
-        found["activations"] = np.maximum(0.0, moved - total)
+        found["activations"] = np.maximum(0.0, waited + moved - total)
     energy: dict[str, Array | float] = dict(parts.pop("energy_pj", {}))
     energy[DRAM] = energy.get(DRAM, 0.0) + around.offchip.energy_pj([c for c in crossings if not c.weight])
     if stream_unit and stream_operations(group):
         energy[STREAMS] = energy.get(STREAMS, 0.0) + around.streams.operator_pj(group)
     words: dict[tuple[str, str], Words] = {**words_of(crossings, DRAM), **parts.pop("words", {})}
-    busy = dict(parts.pop("busy", {}))
-    busy[DRAM] = busy.get(DRAM, 0.0) + moved
     return Cost(cycles=found, energy_pj=energy, words=words, busy=busy, **parts)

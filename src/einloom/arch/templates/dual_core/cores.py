@@ -204,6 +204,7 @@ def _cost(cores: Cores, group: Group, crossing: Sequence[Crossing], columns: Col
                                      c.writes) for c in crossing}  # fmt: skip
     activations = sum(_activation_reads(cores, run.contraction) for run in group.runs) * cores.activation_bits
     used = np.minimum(digits / rate * _instances(cores, compute_of, columns), busy * getattr(cores, compute_of.lower()))
+    on_bus = np.asarray(bits / offchip.bits_per_cycle)
     energy = {
         DRAM: bits * offchip.read_pj,
         SRAM: bits * (prices.write + prices.read) + activations * prices.read,
@@ -211,7 +212,8 @@ def _cost(cores: Cores, group: Group, crossing: Sequence[Crossing], columns: Col
     }
     return finished(
         cores.around, group, rest, terms, words=words, energy_pj=energy, useful=used,
-        busy={compute_of: busy, DRAM: np.asarray(bits / offchip.bits_per_cycle)},
+        busy={compute_of: busy, DRAM: on_bus},
+        waited=0.0 if "weight_stall" in cores.around.off else on_bus,
         events={"multiply_accumulates": macs, "booth_digits": 0 if narrow else digits},
         held_bits={SRAM: _held(cores, group, columns)},
     )  # fmt: skip

@@ -214,12 +214,15 @@ class RduEngine(Engine):
         return sum(stored.values()) * copies, sum(weights.values()) * copies
 
     def _switch(self, weights: float, stored: float) -> Step:
-        """All weights from the DDR, which holds those of every socket, to the HBM: bits / DDR bandwidth; once."""
-        cycles = weights / self.ddr_bits
+        """All weights from the DDR, which holds those of every socket, to the HBM, once.
+
+        ``bits / min(DDR bandwidth, HBM bandwidth)``.
+        """
+        cycles = weights / min(self.ddr_bits, self.hbm_bits)
         cost = Cost(
             cycles={"switch": cycles},
             useful=0,
-            busy={DDR: cycles, HBM: weights / self.hbm_bits},
+            busy={DDR: weights / self.ddr_bits, HBM: weights / self.hbm_bits},
             energy_pj={DDR: self.sockets * weights * self.ddr_pj, HBM: self.sockets * weights * self.hbm_pj},
             held_bits={DDR: self.sockets * weights, HBM: stored},
         )

@@ -16,6 +16,7 @@ import numpy as np
 from einloom.arch.engine import Array, Columns, Contraction, Cost, Laws, Value, Words
 from einloom.arch.templates.cascade_steps import Crossing, Group, UnitRun, masked_by
 from einloom.arch.templates.surroundings import DRAM, Surroundings, finished
+from einloom.errors import MappingError
 
 ATTENTION = "Attention"
 REVERSED, NATURAL = "reversed", "natural"
@@ -107,16 +108,26 @@ class AttentionUnit:
         return self._priced(group, crossings, terms, moved * float(product.weights.bits), 1.0, words)
 
     def _prompt(self, group: Group, crossings: Sequence[Crossing], columns: Columns) -> Cost:
-        """Scores and values as one run with online softmax."""
+        """Scores and values as one run with online softmax: the values of a key follow its score.
+
+        Keys are matched however a cascade cuts them into blocks (batch x N of the scores, batch x K of the values).
+
+        Raises:
+            MappingError: The values go with none of the scores.
+        """
         *scores, values = group.runs
         order = columns.get("order", np.array([NATURAL]))
         terms: dict[str, Array | float] = {}
         streamed: Array = np.zeros(1)
         words: dict[tuple[str, str], Words] = {}
         share: Array = np.zeros(1)
+        last = values.contraction
+        partner = next((run for run in reversed(scores) if _keys_of_scores(run) == last.batch * last.k), None)
+        if partner is None:
+            what = f"{values.einsum.name}: {last.batch * last.k} keys and values go with no scores before it"
+            raise MappingError(what, "the attention unit runs a prompt's scores and values key by key")
         for run in scores:
-            product, last = run.contraction, values.contraction
-            fused = product.n == last.k
+            product, fused = run.contraction, run is partner
             queries = run.einsum.extents.get(masked_by(group) or "", product.m)
             sharing = product.m // queries  # heads that share keys and values
             visits = sharing * key_visits(queries, product.n, self.rows, np.asarray(order == REVERSED))
@@ -157,14 +168,20 @@ class AttentionUnit:
             found["streams"] = around.streams.exposed(group, total + found.get("kv_stream", 0.0))
         macs = sum(run.contraction.macs for run in group.runs)
         operands = {run.contraction.weights.tensor for run in group.runs}
+        on_bus = np.asarray(streamed / around.offchip.bits_per_cycle)
         rest = [replace(c, reads=0) if c.tensor in operands else c for c in crossings]
         return finished(
             around, group, rest, found,
             words=words,
             energy_pj={DRAM: streamed * around.offchip.read_pj, ATTENTION: share * macs * self.mac_pj},
-            busy={ATTENTION: total, DRAM: np.asarray(streamed / around.offchip.bits_per_cycle)},
+            busy={ATTENTION: total, DRAM: on_bus},
+            waited=0.0 if "kv_stream" in around.off else on_bus,
             useful=np.minimum(share * macs, total * self.rows * self.lanes),
         )  # fmt: skip
+
+
+def _keys_of_scores(run: UnitRun) -> int:
+    return run.contraction.batch * run.contraction.n
 
 
 def along_lanes(product: Contraction, lanes: int) -> int:

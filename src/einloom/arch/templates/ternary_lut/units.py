@@ -59,7 +59,7 @@ class TableUnit:
         compute = np.asarray(sum((np.asarray(t) for t in terms.values()), start=np.zeros(1)))
         if "streams" not in off:
             terms["streams"] = self.around.streams.exposed(group, compute)
-        terms["spill"] = matrices * path.spill_cycles(k, product.m, n)
+        terms["spill"] = spill = matrices * path.spill_cycles(k, product.m, n)
         load = matrices * path.load_cycles(k, n)
         beside = np.asarray(columns["load"] == BESIDE)
         terms["weight_load"] = matrices * path.exposed(k, n, beside, compute / matrices)
@@ -73,7 +73,8 @@ class TableUnit:
                 WEIGHTS: moved_bits * self.prices.index_write + self._indices_read(rows, k, n) * self.prices.index_read,
                 LOOKUP: self._lookup_pj(work, matrices),
             },
-            busy={LOOKUP: compute, DRAM: load},
+            busy={LOOKUP: compute, DRAM: load + spill},
+            waited=(0.0 if "weight_load" in off else load) + (0.0 if "spill" in off else spill),
             useful=np.minimum(lookups(self.tables, rows, k, n), compute * self.tables.tables * self.tables.lanes),
             events={"lookups": lookups(self.tables, rows, k, n), "weight_beats": matrices * path.beats(k, n),
                     "table_entries": built_entries(self.tables, rows, k, work.passes)},
@@ -131,7 +132,10 @@ class PortUnit:
         return -(-weights // (self.access_bits // self.code_bits))
 
     def cost(self, group: Group, crossings: Sequence[Crossing], columns: Columns) -> Cost:
-        """``weight_port``: every token takes all accesses, each ``access_cycles``; sums keep up with the port."""
+        """``weight_port``: every token takes all accesses, each ``access_cycles``; sums keep up with the port.
+
+        ``weight_stall``: what the memory takes longer than the port.
+        """
         product = group.runs[0].contraction
         rows, accesses = product.m, self.accesses(product)
         port = float(rows * accesses * self.access_cycles)
@@ -140,10 +144,13 @@ class PortUnit:
         if "streams" not in self.around.off:
             terms["streams"] = self.around.streams.exposed(group, np.array([port]))
         bits = rows * accesses * self.access_bits
+        weights = self.around.offchip.cycles(bits)
+        terms["weight_stall"] = max(0.0, weights - port)
         return finished(
             self.around, group, crossings, terms,
             energy_pj={DRAM: bits * self.around.offchip.read_pj, LOOKUP: macs * self.mac_pj},
-            busy={LOOKUP: port, DRAM: self.around.offchip.cycles(bits)}, useful=port,
+            busy={LOOKUP: port, DRAM: weights}, useful=port,
+            waited=0.0 if "weight_stall" in self.around.off else weights,
             events={"weight_accesses": rows * accesses}, words=_streamed(product, rows),
         )  # fmt: skip
 
@@ -173,7 +180,10 @@ class HostUnit:
         return {}
 
     def cost(self, group: Group, crossings: Sequence[Crossing], columns: Columns) -> Cost:
-        """``host``: weight bytes / bandwidth for each row, a vector at a time; the streams wait for nothing."""
+        """``host``: weight bytes / bandwidth for each row, a vector at a time; the streams wait for nothing.
+
+        ``weight_stall``: what the memory takes longer than the host asks for.
+        """
         product = group.runs[0].contraction
         macs = product.macs
         bits = macs * float(product.weights.bits)
@@ -182,11 +192,14 @@ class HostUnit:
         if "streams" not in self.around.off:
             terms["streams"] = self.around.streams.exposed(group, np.zeros(1))
         vectors = -(-macs // self.lanes)
+        weights = self.around.offchip.cycles(bits)
+        terms["weight_stall"] = max(0.0, weights - host)
         return finished(
             self.around, group, crossings, terms,
             energy_pj={DRAM: bits * self.around.offchip.read_pj,
                        HOST: vectors * self.instruction_pj + macs * self.mac_pj},
-            busy={HOST: host, DRAM: self.around.offchip.cycles(bits)}, useful=host,
+            busy={HOST: host, DRAM: weights}, useful=host,
+            waited=0.0 if "weight_stall" in self.around.off else weights,
             events={"host_instructions": vectors}, words=_streamed(product, product.m),
         )  # fmt: skip
 

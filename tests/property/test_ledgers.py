@@ -1,0 +1,62 @@
+"""Books of machines that map by choices: every pJ has a place, and no memory carries more than its bandwidth."""
+
+import pytest
+
+import einloom as el
+
+LOOKUP = {"template": "ternary_lut", "machine": "table_lookup"}
+MACHINES = {
+    "tables": LOOKUP,
+    "tables, weights beside": {**LOOKUP, "weights_beside": True, "build_beside": True},
+    "tables and host": {**LOOKUP, "host_bandwidth": "5 GB/s"},
+    "weight port": {"template": "ternary_lut", "machine": "weight_port"},
+    "cores": {"template": "dual_core", "ternary_macs": 192, "flexible_macs": 64, "clock": "1 GHz"},
+    "cores without overlap": {"template": "dual_core", "ternary_macs": 9, "flexible_macs": 4, "clock": "1 GHz",
+                              "overlap": False},
+    "dataflow unit": {"template": "rdu", "switch": True, "ddr_bandwidth": "5000 GB/s"},
+}  # fmt: skip
+WORKLOADS = ("bitnet_block_decode", "bitnet_block_prefill", "llama_block_decode", "encoder_layer", "attention_1pass")
+BANDWIDTHS = {"fast": None, "slow": "0.4 GB/s", "a trickle": "0.005 GB/s"}
+
+
+def mapped(architecture, workload):
+    return el.load({"name": "books", "workload": f"workloads/{workload}.yaml", "architecture": architecture}).map(
+        "latency"
+    )
+
+
+@pytest.mark.parametrize("bandwidth", BANDWIDTHS.values(), ids=BANDWIDTHS)
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_energies_add_up_and_no_memory_is_busy_for_longer_than_the_step_takes(machine, bandwidth):
+    architecture = dict(machine)
+    if bandwidth is not None:
+        architecture["hbm_bandwidth" if machine["template"] == "rdu" else "bandwidth"] = bandwidth
+    for workload in WORKLOADS:
+        found = mapped(architecture, workload)
+        assert sum(found.energy_pj_by.values()) == pytest.approx(found.energy_pj, rel=1e-9)
+        for name, einsum in found.einsums.items():
+            for memory in einsum.memories.values():
+                assert memory.busy_cycles <= einsum.cycles * (1 + 1e-9), (workload, name)
+
+
+def test_the_books_name_every_compute_that_takes_part():
+    """The streams of a group take energy beside the tables or lanes that their step is bound to."""
+    by = mapped(LOOKUP, "bitnet_block_prefill").energy_pj_by
+    assert by["Streams"] > 0
+    assert by["Lookup"] > 0
+    assert by["Attention"] > 0
+
+
+@pytest.mark.parametrize("machine", [LOOKUP, MACHINES["weight port"]], ids=["tables", "weight port"])
+def test_attention_in_blocks_of_keys_takes_as_long_as_at_once(machine):
+    """The same scores and values, cut into blocks of M0 keys (one pass) or not (three passes)."""
+    assert mapped(machine, "attention_1pass").cycles == mapped(machine, "attention_3pass").cycles
+
+
+def test_a_switch_of_models_is_bound_by_the_slower_memory():
+    weights = 8192 * 28672 * 3 + 8192 * 8192 * 2 + 2 * 8192 * 1024 + 2 * 8192  # llama_block_decode, 16 bits each
+    slow = {"template": "rdu", "switch": True, "ddr_bandwidth": "200 GB/s", "hbm_bandwidth": "1600 GB/s"}
+    for ddr, hbm in (("200 GB/s", "1600 GB/s"), ("1600 GB/s", "200 GB/s")):
+        found = mapped({**slow, "ddr_bandwidth": ddr, "hbm_bandwidth": hbm}, "llama_block_decode")
+        (switch,) = [e for name, e in found.einsums.items() if name.endswith("switch")]
+        assert switch.cycles == pytest.approx(weights * 2 / 200e9 * 1e9, rel=1e-9)
