@@ -60,3 +60,22 @@ def test_a_switch_of_models_is_bound_by_the_slower_memory():
         found = mapped({**slow, "ddr_bandwidth": ddr, "hbm_bandwidth": hbm}, "llama_block_decode")
         (switch,) = [e for name, e in found.einsums.items() if name.endswith("switch")]
         assert switch.cycles == pytest.approx(weights * 2 / 200e9 * 1e9, rel=1e-9)
+
+
+def test_ternary_weights_on_the_flexible_core_cost_its_digits():
+    """Both cores share a product by their rates; each pays what it is: an addition, or a digit and an addition."""
+    workload = {"name": "g", "ranks": {"M": 8, "N": 64, "K": 64}, "bits": {"default": 8, "B": 1.6}, "weights": ["B"],
+                "cascade": ["Z[m,n] = sum{k}(A[m,k] * B[k,n])"]}  # fmt: skip
+    machine = {"template": "dual_core", "ternary_macs": 24, "flexible_macs": 8, "technology": "45 nm"}
+
+    def run(cores):
+        choices = {"cores": cores, "tokens": 8, "pieces": 1}
+        return el.load({"name": "g", "workload": workload, "architecture": machine,
+                        "mapping": {"choices": choices}}).evaluate()  # fmt: skip
+
+    macs, add, digit = 8 * 64 * 64, 0.1, 0.2 / 4 + 0.1  # int8 at 45 nm: add 0.1 pJ, multiply 0.2 pJ of four digits
+    assert run("ternary").energy_pj_by["Ternary"] == pytest.approx(macs * add)
+    assert run("flexible").energy_pj_by["Flexible"] == pytest.approx(macs * digit)
+    both = run("both").energy_pj_by
+    assert both["Ternary"] == pytest.approx(macs * add * 24 / 32)
+    assert both["Flexible"] == pytest.approx(macs * digit * 8 / 32)

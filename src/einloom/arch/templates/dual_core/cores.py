@@ -208,11 +208,11 @@ def _cost(cores: Cores, group: Group, crossing: Sequence[Crossing], columns: Col
     energy = {
         DRAM: bits * offchip.read_pj,
         SRAM: bits * (prices.write + prices.read) + activations * prices.read,
-        compute_of: macs * prices.add if narrow else digits * prices.digit,
+        **_multiply_pj(cores, columns, macs if narrow else digits, narrow),
     }
     return finished(
         cores.around, group, rest, terms, words=words, energy_pj=energy, useful=used,
-        busy={compute_of: busy, DRAM: on_bus},
+        busy={**_busy(columns, busy, narrow), DRAM: on_bus},
         waited=0.0 if "weight_stall" in cores.around.off else on_bus,
         events={"multiply_accumulates": macs, "booth_digits": 0 if narrow else digits},
         held_bits={SRAM: _held(cores, group, columns)},
@@ -234,6 +234,25 @@ def _instances(cores: Cores, compute_of: str, columns: Columns) -> Array | float
     if compute_of == FLEXIBLE:
         return float(cores.flexible)
     return np.where(columns["cores"] == "flexible", 0, cores.ternary)
+
+
+def _multiply_pj(cores: Cores, columns: Columns, digits: float, narrow: bool) -> dict[str, Array | float]:
+    """Energy by core: a ternary weight is an addition of the ternary cores, a Booth digit of the flexible one.
+
+    Where both work at a product, they share it in proportion to their rates.
+    """
+    if not narrow:
+        return {FLEXIBLE: digits * cores.prices.digit}
+    on_flexible = np.where(columns["cores"] == "ternary", 0, cores.flexible) / _rate(cores, columns)
+    return {TERNARY: digits * (1 - on_flexible) * cores.prices.add, FLEXIBLE: digits * on_flexible * cores.prices.digit}
+
+
+def _busy(columns: Columns, cycles: Array, narrow: bool) -> dict[str, Array]:
+    """Cycles of the cores that work."""
+    if not narrow:
+        return {FLEXIBLE: cycles}
+    chosen = columns["cores"]
+    return {TERNARY: np.where(chosen == "flexible", 0, cycles), FLEXIBLE: np.where(chosen == "ternary", 0, cycles)}
 
 
 def _kept(cores: Cores, run: UnitRun) -> float:
