@@ -79,3 +79,11 @@ def test_ternary_weights_on_the_flexible_core_cost_its_digits():
     both = run("both").energy_pj_by
     assert both["Ternary"] == pytest.approx(macs * add * 24 / 32)
     assert both["Flexible"] == pytest.approx(macs * digit * 8 / 32)
+
+
+@pytest.mark.parametrize("wider", [{"axi_bits": 512}, {"axi_bits": 768}, {"weight_ports": 4}, {"weight_ports": 9}])
+def test_wider_ports_of_gapless_weights_are_never_slower(wider):
+    """Indices without a gap: the memory moves as many bits, whatever the beats of the ports."""
+    for bandwidth in ("1 GB/s", "5 GB/s", "100 GB/s"):
+        narrow = mapped({**LOOKUP, "bandwidth": bandwidth}, "bitnet_block_decode")
+        assert mapped({**LOOKUP, "bandwidth": bandwidth, **wider}, "bitnet_block_decode").cycles <= narrow.cycles

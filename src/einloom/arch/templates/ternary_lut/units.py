@@ -63,7 +63,7 @@ class TableUnit:
         load = matrices * path.load_cycles(k, n)
         beside = np.asarray(columns["load"] == BESIDE)
         terms["weight_load"] = matrices * path.exposed(k, n, beside, compute / matrices)
-        moved_bits = matrices * path.beats(k, n) * path.beat_bits
+        moved_bits = matrices * path.moved_bits(k, n)
         spilled = matrices * path.spilled_bits(k, product.m, n)
         offchip = self.around.offchip
         return finished(

@@ -76,11 +76,15 @@ class WeightPath:
         along_k, along_n = self.planes_of(k, n)
         return along_k * along_n * self.plane_blocks * self.beats_of(self.plane_outputs)
 
+    def moved_bits(self, k: int, n: int) -> int:
+        """Bits that leave the memory for one matrix: whole beats of planes, or the indices and no more."""
+        return self.beats(k, n) * self.beat_bits if self.padded else self.index_bits(k, n)
+
     def load_cycles(self, k: int, n: int) -> float:
         """Cycles of loading one matrix: beats on the ports, or bits at the memory's bandwidth, and the bursts."""
         beats = self.beats(k, n)
         on_ports = beats * -(-self.axi_bits // self.port_bits)
-        on_memory = beats * self.beat_bits / self.bits_per_cycle
+        on_memory = self.moved_bits(k, n) / self.bits_per_cycle
         return max(on_ports, on_memory) + -(-beats // self.burst_beats) * self.burst_overhead
 
     def exposed(self, k: int, n: int, beside: Array, compute: Array) -> Array:
