@@ -91,12 +91,12 @@ def test_cores_by_hand():
 
 
 def test_energy_by_hand():
-    """DRAM: 576 bits of indices, 480 activations and 384 outputs of 8 bits at 8 pJ a bit. Tables: entries of 10 bits.
+    """DRAM: 560 bits of indices (7 groups of 5 bits, 16 outputs), 480 activations and 384 outputs of 8 bits at 8 pJ a bit. Tables: entries of 10 bits.
 
     4,536 entries are added up and written to 4 copies, 2,688 are read and added.
     """
     found = mapped(GEMM, {**SMALL, "technology": "45 nm"})
-    assert found.energy_pj_by["DRAM"] == pytest.approx((576 + 480 * 8 + 384 * 8) * 8)
+    assert found.energy_pj_by["DRAM"] == pytest.approx((560 + 480 * 8 + 384 * 8) * 8)
     add = 0.05  # 16 bits at 45 nm: M. Horowitz, ISSCC 2014
     bit = library().memory_part("register", 10, Fraction(1), 45).read_energy_pj
     assert bit == pytest.approx(0.009, rel=0.2)  # at 40 nm
