@@ -91,9 +91,9 @@ def test_cores_by_hand():
 
 
 def test_energy_by_hand():
-    """DRAM: 560 bits of indices (7 groups of 5 bits, 16 outputs), 480 activations and 384 outputs of 8 bits at 8 pJ a bit. Tables: entries of 10 bits.
+    """DRAM: 560 bits of indices (7 groups, 16 outputs), 480 activations and 384 outputs of 8 bits at 8 pJ a bit.
 
-    4,536 entries are added up and written to 4 copies, 2,688 are read and added.
+    Tables: 4,536 entries of 10 bits are added up and written to 4 copies, 2,688 are read and added.
     """
     found = mapped(GEMM, {**SMALL, "technology": "45 nm"})
     assert found.energy_pj_by["DRAM"] == pytest.approx((560 + 480 * 8 + 384 * 8) * 8)
