@@ -47,9 +47,28 @@ def test_a_product_of_1024_by_1024_on_32_channels_by_hand():
 def test_a_physical_dram_refreshes_and_opens_four_banks_at_a_time():
     found = gemv().evaluate()
     terms = found.einsums["Z"].terms_cycles
-    assert terms["four_activate"] == 2 * 3 * 42  # two rows, 16 banks in four windows: three waits
-    assert terms["refresh"] == pytest.approx((645 + 252) * 210 / (3333 - 210))
-    assert found.cycles == pytest.approx(645 + 252 + terms["refresh"])
+    assert terms["four_activate"] == 2 * 3 * 48  # two rows, 16 banks in four windows: three waits
+    assert terms["refresh"] == pytest.approx((645 + 288) * 240 / (3800 - 240))
+    assert found.cycles == pytest.approx(645 + 288 + terms["refresh"])
+
+
+def test_times_of_refresh_and_window_are_those_of_gddr6_whatever_the_clock_of_their_source():
+    """Of its preset of 0.57 ns a cycle: window 42 cycles, refresh 210 every 3333 (120 ns every 1.9 us)."""
+    timings = dict(gemv().architecture.parameters)
+    for name, cycles in (("nFAW", 42), ("nRFC", 210), ("nREFI", 3333)):
+        assert timings[name] * 0.5 == pytest.approx(cycles * 0.57, abs=0.5)
+
+
+def test_a_physical_dram_stands_by_for_all_of_a_step_in_all_channels_of_all_devices():
+    """Between closed and open power, its logic always on; as CENT counts them, only while banks work."""
+    for devices in (1, 4):
+        found = llm("llama2_block_decode", devices=devices, companion_clock="100 MHz").map("latency")
+        watts = {name: found.energy_pj_by[name] * 1e-12 / found.latency_s for name in ("standby", "logic")}
+        assert 0.18315 * 32 * devices <= watts["standby"] <= 0.26375 * 32 * devices
+        assert watts["logic"] == pytest.approx(0.03902 * devices)
+        shipped = llm("llama2_block_decode", devices=devices, companion_clock="100 MHz",
+                      without=["standby_all_channels"]).map("latency")  # fmt: skip
+        assert shipped.energy_pj_by["logic"] < found.energy_pj_by["logic"]
 
 
 def test_a_product_costs_the_energy_of_its_commands_by_hand():
@@ -156,7 +175,7 @@ def test_heads_together_save_switches_of_mode():
 
 REFUSED = [
     ({"block_channels": 33}, "block_channels: a block has 33 channels of 32", "at most `channels`"),
-    ({"nREFI": 200}, "nREFI: a refresh of 210 cycles every 200 leaves no time", "nREFI must be above nRFC"),
+    ({"nREFI": 200}, "nREFI: a refresh of 240 cycles every 200 leaves no time", "nREFI must be above nRFC"),
     ({"row": "2 KiB", "column": "96 b"}, "column: a row of 1024 words is no whole number of columns of 6", ""),
     ({"column": "24 b"}, "column: 'column' is no whole number of words of 16 bits", ""),
     ({"devices": 2, "parallel": "pipeline"}, "parallel: 2 devices share a block, but the links are 'pipeline'",

@@ -109,5 +109,9 @@ class Standby:
         closed = np.minimum(cycles, activates * self.precharge)
         return np.asarray((cycles - closed) * self.open_w + closed * self.closed_w) / self.clock_hz * 1e12
 
+    def closed_pj(self, cycles: Array) -> Array:
+        """Of one channel that has no row open."""
+        return np.asarray(cycles * self.closed_w / self.clock_hz * 1e12)
+
     def logic_pj(self, cycles: Array) -> Array:
         return np.asarray(cycles * self.logic_w / self.clock_hz * 1e12)

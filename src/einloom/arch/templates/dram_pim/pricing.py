@@ -18,7 +18,8 @@ from einloom.arch.templates.dram_pim.vectors import Calibrated
 
 DRAM, MAC, COMPANION = "DRAM", "MAC", "Companion"
 SWITCHES = ("standby_all_channels", "link_word_width")
-"""Effects that are no term of a law: stand-by of every channel (else of one), 16 bits a word on links (else one)."""
+"""Effects that are no term of a law: stand-by of every channel of every device for as long as a step takes (else of one
+channel of the devices that run it, while the banks work), 16 bits a word on links (else one)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +125,25 @@ class Bill:
                 elif access.tensor not in made:
                     self.words[DRAM, access.tensor] = Words(einsum.size(access), 0)
 
+    def _waiting_pj(self, in_banks: Array, beside: Array) -> tuple[Array, Array]:
+        """Stand-by of the banks, and of buffers and controllers, in the time of the banks and in that beside them."""
+        standby, machine = self.rig.standby, self.rig.machine
+        each = self.share * self.devices
+        channel, logic = standby.channel_pj(in_banks, np.asarray(self.activates)), standby.logic_pj(in_banks)
+        if "standby_all_channels" in self.rig.without:
+            return channel * each, logic * each
+        waiting = (machine.devices - self.devices) * self.share * in_banks + machine.devices * self.share * beside
+        closed = standby.closed_pj(waiting)
+        return machine.channels * (channel * each + closed), logic * each + standby.logic_pj(waiting)
+
     def cost(self, compute: str) -> Cost:
         """All of it as the cost of a step."""
         rig = self.rig
         in_banks = np.asarray(sum(self.banks.values(), start=np.zeros(1)))
         beside = np.asarray(sum((np.asarray(c) for c in self.beside.values()), start=np.zeros(1)))
-        channels = 1 if "standby_all_channels" in rig.without else rig.machine.channels
         each = self.share * self.devices
         energy = {name: pj * each for name, pj in self.tally.energy_pj(dict(rig.units)).items()}
-        energy["standby"] = channels * rig.standby.channel_pj(in_banks, np.asarray(self.activates)) * each
-        energy["logic"] = rig.standby.logic_pj(in_banks) * each
+        energy["standby"], energy["logic"] = self._waiting_pj(in_banks, beside)
         for name, pj in self.energy.items():
             energy[name] = pj * (self.devices if name == "links" else 1)
         return Cost(

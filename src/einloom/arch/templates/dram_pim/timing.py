@@ -2,6 +2,10 @@
 
 The names are those of DRAM simulators (``nRP``: cycles of a precharge). The defaults are the preset of the GDDR6-AiM
 simulator that CENT uses (github:arkhadem/aim_simulator, 2eb1ee04, GDDR6_AiM_timing): cycles of 0.5 ns.
+
+``nFAW``, ``nRFC`` and ``nREFI`` are the exception. That preset has 42, 210 and 3333, which no run of the simulator uses
+(the window is marked so) and which are those of the preset that it was made from (GDDR6_2000_1250mV_double): cycles of
+0.57 ns, 23.9 ns, 120 ns and 1.9 us. Here they are these times in cycles of 0.5 ns, rounded up: 48, 240, 3800.
 """
 
 from __future__ import annotations
@@ -30,9 +34,9 @@ _MEANINGS = {
     "nCWL": (6, 0, "from a write command to its data"),
     "nWR": (33, 0, "from written data to a precharge"),
     "nMODCH": (32, 0, "switch between registers and array"),
-    "nFAW": (42, 0, "window in which at most four banks may be activated"),
-    "nRFC": (210, 0, "refresh of all banks"),
-    "nREFI": (3333, 1, "from one refresh to the next"),
+    "nFAW": (48, 0, "window in which at most four banks may be activated"),
+    "nRFC": (240, 0, "refresh of all banks"),
+    "nREFI": (3800, 1, "from one refresh to the next"),
 }
 
 
