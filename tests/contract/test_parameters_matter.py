@@ -74,7 +74,8 @@ SCENES: Mapping[str, list[Scene]] = {
         }, objective="energy"),
         Scene({"rows": 2, "cols": 2, "buffer": "4 KiB", "registers": "3 B", "arithmetic": "fp16"}, SMALL,
               {"buffer_bandwidth": "1 b/cycle", "arithmetic": "int8"}, objective="energy"),
-        Scene({"rows": 2, "cols": 2, "buffer": "64 B", "levels": 2}, SMALL, {"multicast": False, "reduce": False}, objective="energy"),
+        Scene({"rows": 2, "cols": 2, "buffer": "64 B", "levels": 2}, SMALL, {"multicast": False, "reduce": False},
+              objective="energy"),
     ],
     "systolic": [
         Scene(ARRAY, GEMM, {
