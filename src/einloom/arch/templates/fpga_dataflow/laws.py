@@ -48,7 +48,8 @@ def stall(work: PhaseWork) -> Array:
     """What finite FIFOs add: ``write(i) >= read(i - capacity) + 1``, ``read(i) >= write(i) + 1`` for every packet.
 
     For a producer of a packet every p cycles and a consumer that takes n, then computes c cycles:
-    ``round = n p + max(0, c - (capacity + 1) p)``. Source: max-plus recursion of bounded queues (F. Baccelli et al.,
+    ``round = n p + max(0, c - (capacity + 1) p)`` in first order; exactly, a handshake adds about two cycles a round,
+    and where p is 1 the consumer's own reads bind. Source: max-plus recursion of bounded queues (F. Baccelli et al.,
     Synchronization and Linearity, Wiley 1992).
     """
     return work.waited - work.filled
