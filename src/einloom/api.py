@@ -19,7 +19,7 @@ from einloom.catalogue import find
 from einloom.errors import EinloomError, MappingError, Problem, SpecError
 from einloom.mapper import Mapped, Mapper, combined_front, has_auto, least_product, least_sum, proven
 from einloom.mapper.choices import EngineMapper
-from einloom.mapper.found import Objective, key_of, split_objective
+from einloom.mapper.found import Objective, checked_objective, key_of, split_objective
 from einloom.mapper.fronts import nondominated
 from einloom.mapper.fusion import map_cascade
 from einloom.mapper.space import divisors
@@ -122,7 +122,7 @@ class Design:
 
     def _mapped_choices(self, objective: str) -> Evaluation | Front:
         """The best choices of a machine with an engine."""
-        base, memory = split_objective(objective)
+        base, memory = checked_objective(objective, self.architecture)
         asked: Objective = "pareto" if base == "edp" else base  # the best product of totals lies on the front
         return self._by_choices(EngineMapper(self.architecture, asked, memory, self.loaded.mapping), base)
 

@@ -100,7 +100,7 @@ class Parameter:
             assert isinstance(value, tuple)
             for word in value:
                 if word not in self.choices:
-                    raise SpecError(*unknown_name(str(word), self.choices, self.name), (self.name,))
+                    raise SpecError(*unknown_name(str(word), self.choices, f"entry of '{self.name}'"), (self.name,))
         if self.kind in _NUMBERS:
             assert isinstance(value, int | float)
             if not self.low <= value <= self.high or math.isinf(value):

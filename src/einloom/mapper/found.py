@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from einloom.arch.tree import Architecture
 from einloom.errors import MappingError
 from einloom.mappings import Nodes
 
@@ -27,6 +28,20 @@ def split_objective(objective: str) -> tuple[Objective, str | None]:
         if objective == known:
             return known, None
     raise MappingError(f"'{objective}' is no objective", f"one of: {', '.join(OBJECTIVES)}, {OCCUPANCY}MEMORY")
+
+
+def checked_objective(objective: str, architecture: Architecture) -> tuple[Objective, str | None]:
+    """`split_objective`, of a memory that ``architecture`` has.
+
+    Raises:
+        MappingError: No such objective, or no memory of that name.
+    """
+    base, memory = split_objective(objective)
+    memories = [known.name for known in architecture.memories()]
+    if memory is not None and memory not in memories:
+        raise MappingError(f"objective {objective}: no memory of {architecture.name} is named '{memory}'",
+                           f"memories: {', '.join(memories)}")  # fmt: skip
+    return base, memory
 
 
 def key_of(objective: Objective, energy_pj: float, cycles: float) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from einloom.arch.tree import Architecture, Compute, Level
 from einloom.errors import MappingError
 from einloom.mapper.compulsory import gap_to_compulsory
 from einloom.mapper.explain import explain
-from einloom.mapper.found import Found, key_of, split_objective
+from einloom.mapper.found import Found, checked_objective, key_of
 from einloom.mapper.fronts import nondominated
 from einloom.mapper.keys import positional
 from einloom.mapper.nothing import cannot_execute, excluded, not_found, too_small
@@ -77,15 +77,11 @@ class Mapper:
         deadline_s: float | None = None, reuse: bool = True,
     ) -> None:  # fmt: skip
         self._architecture = architecture
-        self._objective, self._memory = split_objective(objective)
+        self._objective, self._memory = checked_objective(objective, architecture)
         self._perfect = perfect
         self._deadline_s = deadline_s
         self._reuse = reuse
         self._known: dict[object, tuple[SizedEinsum, Mapped]] = {}
-        memories = [memory.name for memory in architecture.memories()]
-        if self._memory is not None and self._memory not in memories:
-            raise MappingError(f"objective {objective}: no memory of {architecture.name} is named '{self._memory}'",
-                               f"memories: {', '.join(memories)}")  # fmt: skip
 
     def map(self, einsum: SizedEinsum, repeat: int = 1) -> Mapped:
         """The best mappings of ``einsum``.

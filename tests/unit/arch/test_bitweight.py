@@ -169,7 +169,7 @@ def test_between_two_clocks_lies_the_straight_line():
         ({"variant": "opt2"}, "no area or power is published of variant 'opt2' on array 'systolic_os'\n.*adder_tree"),
         ({"array": "cube", "rows": 4}, "a cube has as many rows as columns"),
         ({"array": "matrix", "area": "total"}, "no area with interconnect"),
-        ({"without": ["fil"]}, "no without is named 'fil'\n.*did you mean 'fill'"),
+        ({"without": ["fil"]}, "no entry of 'without' is named 'fil'\n.*did you mean 'fill'"),
         ({"sigma": 0}, "'0' is out of range\n.*at least 0.1"),
     ],
 )

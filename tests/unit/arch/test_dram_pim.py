@@ -182,7 +182,7 @@ REFUSED = [
      "`parallel: tensor`, or `devices: 1`"),
     ({"energies": {"activte": 3}}, "energies.activte: no event is named 'activte'", "events: activate, "),
     ({"energies": {"activate": -3}}, "energies.activate: the energy of 'activate' is -3", "a number of pJ, at least 0"),
-    ({"without": ["refrsh"]}, "without: no without is named 'refrsh'", "did you mean 'refresh'?"),
+    ({"without": ["refrsh"]}, "without: no entry of 'without' is named 'refrsh'", "did you mean 'refresh'?"),
 ]  # fmt: skip
 
 

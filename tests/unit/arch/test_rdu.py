@@ -135,7 +135,7 @@ def test_a_model_larger_than_the_hbm_is_an_error_with_both_numbers():
         ({"hbm_bandwidth": "3 words/cycle"}, r"'hbm_bandwidth' is in words, which have no width here"),
         ({"technology": "5 nm"}, r"technology: '5' is out of range\n.*at least 7"),
         ({"elementwise": 1.5}, r"elementwise: '1.5' is out of range\n.*at most 1"),
-        ({"without": ["stal"]}, r"no without is named 'stal'\n.*did you mean 'stall'"),
+        ({"without": ["stal"]}, r"no entry of 'without' is named 'stal'\n.*did you mean 'stall'"),
     ],
 )
 def test_what_is_out_of_range_is_named(given, message):

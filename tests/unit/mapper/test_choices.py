@@ -91,6 +91,11 @@ def test_the_occupancy_of_a_memory_is_a_third_objective():
     assert len({point.occupancy("BUF") for point in points}) > 1
 
 
+def test_a_memory_that_the_machine_does_not_have_is_told():
+    with pytest.raises(el.MappingError, match=r"objective pareto:BUFF: no memory of toy is named 'BUFF'"):
+        design().map("pareto:BUFF")
+
+
 def test_copies_multiply_but_not_what_runs_once():
     twice = design({**CHAIN, "repeat": 3}).map("latency")
     assert twice.cycles == 3 * design().map("latency").cycles
